@@ -1,0 +1,211 @@
+"""People, teams, and the record of what they did."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.db import models
+from django.db.models.functions import Lower
+
+from portal.ids import LENGTH, random_id
+
+NAME_LENGTH = 100
+
+
+def id_field() -> models.CharField[str, str]:
+    """The primary key of what stands in addresses: a short random string."""
+    return models.CharField(primary_key=True, max_length=LENGTH, default=random_id, editable=False)
+
+
+class UserManager(DjangoUserManager["User"]):
+    """Users are known by their e-mail address; a user name is made where none is given."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Lower case altogether, so that nobody has two accounts by two ways of writing."""
+        return super().normalize_email(email).strip().lower()
+
+    def create_user(
+        self, username: str | None = None, email: str | None = None, password: str | None = None, **extra: Any
+    ) -> User:
+        return super().create_user(username or email or random_id(), email, password, **extra)
+
+
+class User(AbstractUser):
+    """A person who signs in with an e-mail address."""
+
+    email = models.EmailField("e-mail address", unique=True)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="As Europe/Berlin; empty for UTC.")
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["username"]
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.email
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    def visible_to(self, user: User) -> Self:
+        """Teams that the user is a member of."""
+        return self.filter(memberships__user=user)
+
+
+class Team(models.Model):
+    """Owns stores and providers."""
+
+    id = id_field()
+    name = models.CharField(max_length=NAME_LENGTH)
+    is_example = models.BooleanField(default=False, editable=False)
+    policy = models.JSONField(
+        null=True, blank=True, help_text="Days per stage; empty for the lifetime-aware default."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="team_name_unique",
+                violation_error_message="There is a team of this name.",
+            ),
+            models.CheckConstraint(condition=~models.Q(name=""), name="team_name_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role may do what the one before may."""
+
+    VIEWER = "viewer", "Viewer"
+    EDITOR = "editor", "Editor"
+    OWNER = "owner", "Owner"
+
+
+class Membership(models.Model):
+    """A user's role in a team."""
+
+    id = id_field()
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=("team", "user"), name="membership_unique"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role} of {self.team}"
+
+
+class OneTimeSignIn(models.Model):
+    """A link that signs a person in once; only the digest of its token is kept."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="one_time_sign_ins")
+    token_sha256 = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"one-time sign-in of {self.user}"
+
+
+class AuditQuerySet(models.QuerySet["AuditEvent"]):
+    def visible_to(self, user: User) -> Self:
+        """Events of the teams that the user owns."""
+        return self.filter(team__memberships__user=user, team__memberships__role=Role.OWNER)
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object, when and from where. Append-only: a database trigger refuses the rest."""
+
+    at = models.DateTimeField()
+    team = models.ForeignKey(
+        Team, models.DO_NOTHING, null=True, related_name="audit_events", db_constraint=False
+    )
+    actor = models.ForeignKey(User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False)
+    actor_name = models.CharField(max_length=254)
+    address = models.GenericIPAddressField(null=True)
+    action = models.CharField(max_length=40)
+    object_type = models.CharField(max_length=40, blank=True)
+    object_id = models.CharField(max_length=40, blank=True)
+    object_name = models.CharField(max_length=250, blank=True)
+    facts = models.JSONField(default=dict)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=("team", "-at", "-id"), name="audit_by_team"),
+            models.Index(fields=("object_type", "object_id", "-at"), name="audit_by_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name} {self.action} {self.object_name}"
+
+
+class TaskRun(models.Model):
+    """The last run of a scheduled task: one row per task, so that the portal can prove that its watch runs."""
+
+    task = models.CharField(max_length=80, unique=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True)
+    facts = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.task} at {self.started_at:%Y-%m-%d %H:%M}"
+
+    def is_overdue(self, now: dt.datetime, interval: dt.timedelta) -> bool:
+        """No good run for two intervals (DESIGN section 10)."""
+        return self.finished_at is None or now - self.finished_at > 2 * interval
+
+
+class ApiToken(models.Model):
+    """Lets a program use the API in one team; only the digest of what the program says is kept.
+
+    It may do what its role allows, and never more than the person who made it (`portal.tokens`).
+    """
+
+    id = id_field()
+    team = models.ForeignKey(Team, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=NAME_LENGTH)
+    token_sha256 = models.CharField(max_length=64, unique=True)
+    role = models.CharField(max_length=10, choices=Role.choices[:2])
+    created_by = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = "API token"
+        ordering = ("-created_at", "-id")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                "team",
+                Lower("name"),
+                condition=models.Q(revoked_at__isnull=True),
+                name="api_token_name_unique",
+                violation_error_message="There is a token of this name.",
+            ),
+            models.CheckConstraint(condition=~models.Q(name=""), name="api_token_name_not_empty"),
+            models.CheckConstraint(
+                condition=models.Q(role__in=("viewer", "editor")), name="api_token_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

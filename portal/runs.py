@@ -1,0 +1,49 @@
+"""Proof that the scheduled tasks run: one row per task, written around each run (DESIGN section 10)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+from portal.models import TaskRun, User
+
+WATCH = "stores.tasks.find_expiring"
+"""The task whose silence everybody has to know of."""
+
+
+@contextmanager
+def recorded(task: str, now: dt.datetime) -> Iterator[dict[str, Any]]:
+    """Records a run; the caller puts what it did into the facts that it is given.
+
+    A run that fails leaves the end of the last good one standing, so that the task becomes overdue.
+    """
+    TaskRun.objects.update_or_create(task=task, defaults={"started_at": now})
+    facts: dict[str, Any] = {}
+    begun = time.monotonic()
+    yield facts
+    seconds = time.monotonic() - begun
+    end = now + dt.timedelta(seconds=seconds)
+    TaskRun.objects.filter(task=task).update(finished_at=end, seconds=seconds, facts=facts)
+
+
+def interval() -> dt.timedelta:
+    """The time between two runs of the watch."""
+    return dt.timedelta(seconds=settings.STOREKEEPER_EXPIRY_INTERVAL)
+
+
+def last_watch() -> TaskRun | None:
+    """The last run of the watch; None before the first."""
+    return TaskRun.objects.filter(task=WATCH).first()
+
+
+def watch_overdue(run: TaskRun | None, now: dt.datetime) -> bool:
+    """No good run of the watch for two intervals; before the first run the portal's age counts."""
+    if run is not None and run.finished_at is not None:
+        return run.is_overdue(now, interval())
+    begun = User.objects.order_by("pk").values_list("date_joined", flat=True).first()
+    return begun is not None and now - begun > 2 * interval()

@@ -1,0 +1,15 @@
+"""The app `providers`."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ProvidersConfig(AppConfig):
+    name = "providers"
+
+    def ready(self) -> None:
+        from providers.usage import find, find_of_store, search, used
+        from stores.usage import announce
+
+        announce(find, of_store=find_of_store, used=used, search=search)

@@ -1,0 +1,262 @@
+"""Who uses certificates: API providers behind the gateway, and hosts where callers reach it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+
+from portal.models import NAME_LENGTH, Team, id_field
+from portal.vault import Binding
+from providers import addresses
+from providers.querysets import HostQuerySet, ProviderQuerySet
+from providers.validation import Errors
+from stores.models import Certificate, Store
+
+PORT_RANGE = Q(port__gte=1, port__lte=65535)
+
+
+class Provider(models.Model):
+    """An API provider: the backend an API calls (DESIGN section 13)."""
+
+    class Type(models.TextChoices):
+        INTERNET = "internet", "Internet"
+        ON_PREMISE = "on_premise", "On premise"
+
+    class Authentication(models.TextChoices):
+        NONE = "none", "None"
+        BASIC = "basic", "User name and password (HTTP Basic)"
+
+    id = id_field()
+    team = models.ForeignKey(Team, models.CASCADE, related_name="providers")
+    name = models.CharField(max_length=NAME_LENGTH)
+    title = models.CharField(max_length=NAME_LENGTH, blank=True)
+    description = models.TextField(max_length=2000, blank=True)
+    type = models.CharField(max_length=10, choices=Type.choices, default=Type.INTERNET)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField(default=443)
+    use_tls = models.BooleanField("use TLS", default=True)
+    location_id = models.CharField("location", max_length=NAME_LENGTH, blank=True)
+    key_certificate = models.ForeignKey(
+        Certificate, models.PROTECT, null=True, blank=True, related_name="providers_showing"
+    )
+    trust_store = models.ForeignKey(
+        Store, models.PROTECT, null=True, blank=True, related_name="providers_trusting"
+    )
+    trust_certificate = models.ForeignKey(
+        Certificate, models.PROTECT, null=True, blank=True, related_name="providers_trusting"
+    )
+    """One certificate of the trust store; None: all of them."""
+    trust_public = models.BooleanField("also trust public CAs", default=False)
+    server_name = models.CharField(max_length=253, blank=True)
+    """What TLS asks for and the server's certificate must name; empty: the host."""
+    check_host_name = models.BooleanField(default=True)
+    spki_pins = models.JSONField("SPKI pins", default=list, blank=True)
+    path_prefix = models.CharField(max_length=250, blank=True)
+    collection_path = models.CharField("service collection path", max_length=250, blank=True)
+    authentication = models.CharField(
+        max_length=5, choices=Authentication.choices, default=Authentication.NONE
+    )
+    user_name = models.CharField(max_length=NAME_LENGTH, blank=True)
+    sealed_password = models.BinaryField(null=True, editable=False)
+    sealed_with = models.CharField(max_length=32, blank=True, db_index=True, editable=False)
+    """Id of the key of the ring that wraps the password; empty without one."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProviderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                "team",
+                Lower("name"),
+                name="provider_name_unique",
+                violation_error_message="There is a provider of this name in the team.",
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="provider_name_not_empty"),
+            models.CheckConstraint(condition=PORT_RANGE, name="provider_port_range"),
+            models.CheckConstraint(
+                condition=Q(type__in=("internet", "on_premise")), name="provider_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(type="internet", use_tls=True)
+                | Q(key_certificate=None, trust_store=None, trust_certificate=None),
+                name="provider_stores_need_tls",
+            ),
+            models.CheckConstraint(
+                condition=Q(trust_certificate=None) | ~Q(trust_store=None),
+                name="provider_trust_certificate_in_store",
+            ),
+            models.CheckConstraint(
+                condition=Q(authentication="basic") | Q(authentication="none", sealed_password=None),
+                name="provider_password_needs_basic",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index("team", Lower("name"), "id", name="provider_by_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("providers:provider", args=[self.pk])
+
+    def binding(self) -> Binding:
+        """What its sealed password is bound to."""
+        return Binding(self.team_id, self.pk, "provider_password")
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether stores matter: towards a provider on premise, and without TLS, nothing is shown or checked."""
+        return self.type == self.Type.INTERNET and self.use_tls
+
+    @property
+    def address(self) -> str:
+        """Host and port; for those who may see addresses."""
+        return addresses.host_and_port(self.host, self.port)
+
+    @property
+    def checked_name(self) -> str:
+        """The name that the server's certificate has to carry."""
+        return self.server_name or self.host
+
+    @property
+    def catalogue_url(self) -> str:
+        """Where its catalogue of services is read."""
+        scheme = "https" if self.has_tls else "http"
+        return addresses.url(scheme, self.host, self.port, self.path_prefix, self.collection_path)
+
+    def clean(self) -> None:
+        """Drops what its type does not have, brings what was typed into one form, and refuses stores that do not fit."""
+        self._drop_what_does_not_matter()
+        errors = Errors()
+        if self.host:
+            self.host = errors.read("host", addresses.host, self.host)
+        if self.server_name:
+            self.server_name = errors.read("server_name", addresses.host_name, self.server_name)
+        for field in ("path_prefix", "collection_path"):
+            if typed := getattr(self, field):
+                setattr(self, field, errors.read(field, addresses.path, typed))
+        self.spki_pins = errors.read("spki_pins", addresses.pins, self.spki_pins)
+        errors.check_key_certificate(self.key_certificate, self.team_id)
+        errors.check_trust_store(self.trust_store, self.team_id)
+        self._check_trust_certificate(errors)
+        self._check_user_name(errors)
+        errors.raise_if_any()
+
+    def _drop_what_does_not_matter(self) -> None:
+        if self.type == self.Type.ON_PREMISE:
+            self.use_tls = False
+        else:
+            self.location_id = ""
+        if not self.has_tls:
+            self.key_certificate = self.trust_store = self.trust_certificate = None
+            self.trust_public, self.server_name, self.check_host_name, self.spki_pins = False, "", True, []
+        if self.authentication != self.Authentication.BASIC:
+            self.user_name, self.sealed_password, self.sealed_with = "", None, ""
+
+    def _check_trust_certificate(self, errors: Errors) -> None:
+        one = self.trust_certificate
+        if one is None:
+            return
+        if self.trust_store is None and one.team_id == self.team_id and one.store.kind == Store.Kind.TRUST:
+            self.trust_store = one.store
+        if self.trust_store is None or one.store_id != self.trust_store_id:
+            where = (
+                f"the trust store “{self.trust_store}”" if self.trust_store else "a trust store of the team"
+            )
+            errors.add(
+                "trust_certificate",
+                f"“{one}” is not in {where}: choose one of its certificates, or none to trust all of them.",
+            )
+
+    def _check_user_name(self, errors: Errors) -> None:
+        if self.authentication != self.Authentication.BASIC:
+            return
+        if not self.user_name:
+            errors.add("user_name", "Basic authentication needs a user name.")
+        elif ":" in self.user_name:
+            errors.add("user_name", "A user name for Basic authentication has no colon (RFC 7617).")
+        elif not self.user_name.isprintable():
+            errors.add("user_name", "The user name holds control or invisible characters: type it anew.")
+
+
+class Host(models.Model):
+    """An inbound address where callers reach the gateway."""
+
+    class ClientCertificate(models.TextChoices):
+        REQUIRED = "required", "Required"
+        OPTIONAL = "optional", "Optional"
+        OFF = "off", "Off"
+
+    id = id_field()
+    team = models.ForeignKey(Team, models.CASCADE, related_name="hosts")
+    name = models.CharField(max_length=NAME_LENGTH)
+    host_name = models.CharField(max_length=253)
+    port = models.PositiveIntegerField(default=443)
+    key_certificate = models.ForeignKey(
+        Certificate, models.PROTECT, null=True, blank=True, related_name="hosts_showing"
+    )
+    trust_store = models.ForeignKey(
+        Store, models.PROTECT, null=True, blank=True, related_name="hosts_trusting"
+    )
+    client_certificate = models.CharField(
+        max_length=8, choices=ClientCertificate.choices, default=ClientCertificate.REQUIRED
+    )
+    description = models.TextField(max_length=2000, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = HostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                "team",
+                Lower("name"),
+                name="host_name_unique",
+                violation_error_message="There is a host of this name in the team.",
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="host_name_not_empty"),
+            models.CheckConstraint(condition=PORT_RANGE, name="host_port_range"),
+            models.CheckConstraint(
+                condition=Q(client_certificate__in=("required", "optional"))
+                | Q(client_certificate="off", trust_store=None),
+                name="host_trust_needs_client_certificate",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index("team", Lower("name"), "id", name="host_by_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("providers:host", args=[self.pk])
+
+    @property
+    def address(self) -> str:
+        """Host name and port; for those who may see addresses."""
+        return addresses.host_and_port(self.host_name, self.port)
+
+    def clean(self) -> None:
+        """As a provider's: one form, and only stores that fit."""
+        errors = Errors()
+        if self.client_certificate == self.ClientCertificate.OFF:
+            self.trust_store = None
+        if self.host_name:
+            self.host_name = errors.read("host_name", addresses.host, self.host_name)
+        errors.check_key_certificate(self.key_certificate, self.team_id)
+        errors.check_trust_store(self.trust_store, self.team_id)
+        if self.trust_store is None and self.client_certificate != self.ClientCertificate.OFF:
+            errors.add(
+                "trust_store",
+                "Choose the trust store by which callers are recognised, or set client certificates to Off.",
+            )
+        errors.raise_if_any()

@@ -1,0 +1,54 @@
+"""Scheduled tasks: thin, safe to run twice, each recorded so that its silence is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
+
+from portal.runs import WATCH, recorded
+from stores import housekeeping, watch
+from stores.notices import delivery
+
+
+@shared_task(name=WATCH)
+def find_expiring() -> None:
+    """Flags what came nearer to its end."""
+    now = timezone.now()
+    with recorded(WATCH, now) as facts:
+        facts.update(dataclasses.asdict(watch.find_due(now)))
+
+
+@shared_task
+def deliver_notices() -> None:
+    """Sends what was queued."""
+    now = timezone.now()
+    with recorded("stores.tasks.deliver_notices", now) as facts:
+        facts.update(dataclasses.asdict(delivery.deliver(now)))
+
+
+@shared_task
+def discard_unconfirmed() -> None:
+    """Forgets uploads that nobody confirmed, and with the sessions that have ended what was typed in them."""
+    now = timezone.now()
+    SessionStore.clear_expired()
+    with recorded("stores.tasks.discard_unconfirmed", now) as facts:
+        facts["rows"] = housekeeping.discard_unconfirmed(now)
+
+
+@shared_task
+def remove_orphaned_files() -> None:
+    """Removes sealed files that no row names."""
+    now = timezone.now()
+    with recorded("stores.tasks.remove_orphaned_files", now) as facts:
+        facts["rows"] = housekeeping.remove_orphaned_files(now)
+
+
+@shared_task
+def activate_due() -> None:
+    """Activates staged versions whose instant has come."""
+    now = timezone.now()
+    with recorded("stores.tasks.activate_due", now) as facts:
+        facts["rows"] = housekeeping.activate_due(now)

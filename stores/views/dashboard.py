@@ -1,0 +1,69 @@
+"""The dashboard: what fails next, what must I do, can I trust the watch (DESIGN section 17)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from portal.models import Team, User
+from portal.permissions import Action, guarded
+from stores.context import MOST, Glance
+from stores.models import Case, Certificate, Notice, Store, Version
+from stores.prompts import Prompt, Row, explained_cases, explained_versions, first_to_end, prompts_of
+
+ROWS = 8
+MOST_KEPT = 10_000
+
+
+class WideGlance(Glance):
+    """What the dashboard counts beside what every page counts, in the same query."""
+
+    def counted(self, team: Team) -> dict[str, tuple[QuerySet[Any], int]]:
+        notices = Notice.objects.filter(team=team)
+        more: dict[str, tuple[QuerySet[Any], int]] = {
+            "mine": (Case.objects.open().filter(team=team, owner=self.user), MOST),
+            "staged": (Version.objects.filter(team=team, state=Version.State.STAGED), MOST),
+            "waiting": (notices.filter(state__in=(Notice.State.WAITING, Notice.State.SENDING)), MOST),
+            "failed": (notices.filter(state=Notice.State.FAILED), MOST),
+            "certificates": (Certificate.objects.filter(team=team), MOST_KEPT),
+            "stores": (Store.objects.filter(team=team), MOST_KEPT),
+            "providers": (team.providers.all(), MOST_KEPT),
+            "hosts": (team.hosts.all(), MOST_KEPT),
+        }
+        return super().counted(team) | more
+
+
+@guarded(Action.SEE)
+def dashboard(request: HttpRequest, team: Team) -> HttpResponse:
+    """What fails next, first; an empty portal says what to do first."""
+    now, glance = timezone.now(), WideGlance(team, cast(User, request.user))
+    request._glance = glance  # type: ignore[attr-defined]
+    context: dict[str, Any] = {"figures": glance.figures, "run": glance.run}
+    if glance.run:
+        context["milliseconds"] = round(1000 * (glance.run.seconds or 0))
+    if glance.figures["certificates"]:
+        prompts = fails_next(team, now)
+        context |= {"first": next(iter(prompts), None), "then": prompts[1:], "next_due": next_due()}
+    return render(request, "stores/dashboard.html", context)
+
+
+def fails_next(team: Team, now: dt.datetime) -> list[Prompt]:
+    """Open cases, and where these are few what ends after them; the first to end first."""
+    open_cases = Case.objects.open().filter(team=team).order_by("fails_at", "pk")
+    rows: list[Row] = list(explained_cases(open_cases)[:ROWS])
+    if len(rows) < ROWS:
+        quiet = Version.objects.current().filter(certificate__team=team, certificate__fails_at__isnull=False)
+        quiet = quiet.exclude(certificate__in=[row.certificate_id for row in rows if isinstance(row, Case)])
+        rows += explained_versions(quiet.order_by("certificate__fails_at", "certificate"))[: ROWS - len(rows)]
+    return first_to_end(prompts_of(rows, now))
+
+
+def next_due() -> dt.datetime | None:
+    """When the watch has something to flag again."""
+    due = Version.objects.current().filter(next_stage_at__isnull=False).order_by("next_stage_at", "pk")
+    return due.values_list("next_stage_at", flat=True).first()

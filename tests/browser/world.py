@@ -1,0 +1,76 @@
+"""A team in the middle of its life, for looking at pages: something urgent, something soon, old versions, users, notices."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from providers.models import Host, Provider
+from stores import watch
+from stores.models import Version
+from tests.cast import Cast, kept
+from tests.material import Minted, mint
+
+
+@dataclass(frozen=True)
+class World:
+    """What the pages show."""
+
+    cast: Cast
+    urgent: Version
+    bundle: Version
+    provider: Provider
+    host: Host
+    root: Minted
+
+
+def days(number: float) -> dt.datetime:
+    return timezone.now() + dt.timedelta(days=number)
+
+
+def make_world(cast: Cast) -> World:
+    """As of the real clock, since a browser has no other."""
+    now = timezone.now()
+    root = mint("Example Root R1", ca=True, begin=days(-2000), end=days(3000))
+    issuing = mint("Example Issuing CA 2", root, ca=True, begin=days(-1500), end=days(6))
+    kept(cast, mint("orders-client", root, begin=days(-300), end=days(60), key_name="old"), root, now=now)
+    urgent = kept(
+        cast, mint("orders-client", issuing, begin=days(-10), end=days(108), kind="rsa2048"), issuing, now=now
+    )
+    for name, ends in (("billing-client", 24), ("ledger-client", 58), ("payments-client", 400)):
+        kept(cast, mint(name, root, begin=days(-200), end=days(ends)), root, name=name, now=now)
+    kept(
+        cast,
+        mint("payments-client", root, begin=days(2), end=days(500), key_name="next"),
+        root,
+        name="payments-client",
+        now=now,
+    )
+    bundle = kept(
+        cast,
+        root,
+        mint("Acme Root 2016", ca=True, begin=days(-3000), end=days(20)),
+        name="partners",
+        store="partner-cas",
+        kind="trust",
+        now=now,
+    )
+    provider = Provider.objects.create(
+        team=cast.team,
+        name="orders",
+        title="Orders API",
+        host="orders.example.org",
+        key_certificate=urgent.certificate,
+        trust_store=bundle.certificate.store,
+    )
+    host = Host.objects.create(
+        team=cast.team,
+        name="public api",
+        host_name="api.example.org",
+        key_certificate=urgent.certificate,
+        trust_store=bundle.certificate.store,
+    )
+    watch.find_due(now)
+    return World(cast, urgent, bundle, provider, host, root)

@@ -1,0 +1,54 @@
+"""What a person and a program are told when something cannot be answered."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import SuspiciousOperation
+from django.test import Client, RequestFactory
+
+from portal import views
+from tests.cast import Cast, client_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_is_not_there(cast: Cast) -> None:
+    for browser in (client_of(None), client_of(cast.viewer)):
+        page = browser.get("/nothing/")
+        assert page.status_code == 404
+        assert page.content.decode().count("<h1>There is nothing at this address</h1>") == 1
+    assert 'aria-label="Main"' not in client_of(None).get("/nothing/").content.decode()
+    assert 'aria-label="Main"' in client_of(cast.viewer).get("/nothing/").content.decode()
+
+
+def test_what_a_role_does_not_allow(cast: Cast) -> None:
+    page = client_of(cast.viewer).get("/team/audit/")
+    assert page.status_code == 403
+    assert "Your role in Payments does not allow this" in page.content.decode()
+
+
+def test_a_form_from_before_signing_in_elsewhere(cast: Cast) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(cast.owner, "django.contrib.auth.backends.ModelBackend")
+    page = browser.post("/team/switch/", {"team": cast.team.pk})
+    assert page.status_code == 403
+    assert "out of date" in page.content.decode()
+
+
+def test_what_cannot_be_read() -> None:
+    answer = views.bad_request(RequestFactory().get("/api/v1/x"), SuspiciousOperation("secret"))
+    assert (answer.status_code, b"secret" in answer.content) == (400, False)
+
+
+@pytest.mark.parametrize("path", ["/team/", "/api/v1/certificates"])
+def test_a_fault_of_ours_tells_nothing_of_itself(path: str) -> None:
+    answer = views.failed(RequestFactory().get(path))
+    assert answer.status_code == 500
+    assert b"on our side" in answer.content
+    assert answer["Content-Type"].startswith("application/json") == path.startswith("/api/")
+
+
+def test_who_is_in_no_team_is_told_whom_to_ask(cast: Cast) -> None:
+    page = client_of(cast.nobody).get("/team/")
+    assert page.status_code == 403
+    assert "Ask an owner of your team to add you" in page.content.decode()

@@ -1,0 +1,31 @@
+"""The portal's own settings under test: everything written goes to a temporary folder, secrets are fixed, mail stays in memory.
+
+DATABASE_URL, REDIS_URL and STOREKEEPER_S3_* choose the parts, as they do in production.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["STOREKEEPER_VAR"] = tempfile.mkdtemp(prefix=f"storekeeper-tests-{WORKER}-")
+atexit.register(shutil.rmtree, os.environ["STOREKEEPER_VAR"], ignore_errors=True)
+os.environ.setdefault("SECRET_KEY", "the tests know this key, so nothing else may use it")
+os.environ.setdefault("STOREKEEPER_KEYS", "tests:" + "A" * 43 + "=")
+
+if os.environ.get("STOREKEEPER_S3_BUCKET"):
+    # Tests that tidy up old files must not meet those of the tests that run beside them.
+    os.environ["STOREKEEPER_S3_BUCKET"] += f"-{WORKER}"
+
+from portal.settings import *  # noqa: E402, F403
+from portal.settings import CACHES, DATABASES, REDIS_URL, SQLITE, VAR  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if SQLITE:
+    # A file, as in life: a database in memory is one connection, on which no two writers ever meet.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
+if REDIS_URL:
+    CACHES["default"]["KEY_PREFIX"] = f"storekeeper-tests-{WORKER}"

@@ -1,0 +1,143 @@
+"""Health and metrics: what monitoring sees, and who may see it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django.fixtures import Settings
+
+from portal import runs
+from portal.models import TaskRun
+from portal.runs import WATCH
+from stores import tasks, watch
+from tests.cast import Cast
+from tests.material import NOW
+from tests.stores.watched import Link, watched
+
+pytestmark = pytest.mark.usefixtures("now")
+
+
+def gone(*_: object) -> None:
+    raise OperationalError("connection refused")
+
+
+class TestLive:
+    def test_it_answers_without_a_database_and_without_signing_in(self) -> None:
+        # No fixture gives this test a database, so any query would fail it.
+        answer = Client().get("/health/live")
+        assert (answer.status_code, answer.json()) == (200, {"live": True})
+
+
+class TestReady:
+    def test_it_is_while_the_watch_runs(self, cast: Cast) -> None:
+        TaskRun.objects.create(task=WATCH, started_at=NOW, finished_at=NOW - dt.timedelta(minutes=20))
+        answer = Client().get("/health/ready")
+        assert answer.status_code == 200
+        assert answer.json()["watch"] == "ok"
+        assert "no-store" in answer["Cache-Control"]
+
+    def test_it_is_not_when_the_watch_is_overdue_by_two_intervals(self, cast: Cast) -> None:
+        TaskRun.objects.create(
+            task=WATCH, started_at=NOW, finished_at=NOW - dt.timedelta(minutes=20, seconds=1)
+        )
+        answer = Client().get("/health/ready")
+        assert answer.status_code == 503
+        assert (answer.json()["ready"], answer.json()["watch"]) == (False, "overdue")
+
+    def test_the_interval_is_a_setting(self, cast: Cast, settings: Settings) -> None:
+        TaskRun.objects.create(task=WATCH, started_at=NOW, finished_at=NOW - dt.timedelta(seconds=3))
+        settings.STOREKEEPER_EXPIRY_INTERVAL = 1
+        assert Client().get("/health/ready").status_code == 503
+
+    def test_it_is_not_without_a_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", gone)
+        answer = Client().get("/health/ready")
+        assert answer.status_code == 503
+        assert answer.json() == {"ready": False, "database": "gone", "watch": "unknown"}
+
+
+class TestRecordedRuns:
+    def test_a_task_says_when_it_ran_how_long_and_what_it_did(self, cast: Cast) -> None:
+        watched(cast.team, Link("leaf", end=5))
+        tasks.find_expiring()
+        run = TaskRun.objects.get(task=WATCH)
+        assert (run.started_at, run.finished_at) == (NOW, NOW + dt.timedelta(seconds=run.seconds or -1))
+        assert run.facts == {"versions": 1, "flags": 3, "notices": 2, "failed": 0}
+
+    def test_a_run_that_fails_leaves_the_end_of_the_last_good_one(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tasks.find_expiring()
+        good = TaskRun.objects.get(task=WATCH)
+        TaskRun.objects.update(started_at=NOW - dt.timedelta(hours=1))
+        monkeypatch.setattr(watch, "find_due", gone)
+        with pytest.raises(OperationalError):
+            tasks.find_expiring()
+        after = TaskRun.objects.get(task=WATCH)
+        assert (after.started_at, after.finished_at) == (NOW, good.finished_at)
+
+    @pytest.mark.parametrize(
+        "task", ["deliver_notices", "discard_unconfirmed", "remove_orphaned_files", "activate_due"]
+    )
+    def test_every_scheduled_task_is_recorded(self, cast: Cast, task: str) -> None:
+        getattr(tasks, task)()
+        assert TaskRun.objects.get(task=f"stores.tasks.{task}").finished_at
+
+    def test_the_schedule_names_tasks_that_are_there(self, settings: Settings) -> None:
+        scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+        assert WATCH in scheduled
+        assert all(hasattr(tasks, name.removeprefix("stores.tasks.")) for name in scheduled)
+
+    def test_a_portal_that_never_ran_it_is_overdue_once_it_is_old_enough(self, cast: Cast) -> None:
+        assert not runs.watch_overdue(None, NOW + dt.timedelta(minutes=20))
+        assert not runs.watch_overdue(TaskRun(task=WATCH, started_at=NOW), NOW + dt.timedelta(minutes=20))
+        assert runs.watch_overdue(None, NOW + dt.timedelta(minutes=21))
+
+
+class TestMetrics:
+    def values(self, text: str) -> dict[tuple[str, ...], float]:
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def test_they_say_runs_cases_and_notices(self, cast: Cast) -> None:
+        watched(cast.team, Link("leaf", end=5))
+        tasks.find_expiring()
+        found = self.values(Client().get("/metrics").content.decode())
+        assert found["storekeeper_watch_overdue",] == 0
+        assert found["storekeeper_task_finished_timestamp_seconds", "find_expiring"] >= NOW.timestamp()
+        assert found["storekeeper_task_rows", "find_expiring", "flags"] == 3
+        assert found["storekeeper_open_cases", "urgent"] == 1
+        assert found["storekeeper_open_cases", "notice"] == 0
+        assert found["storekeeper_notices", "waiting"] == 1
+
+    @pytest.mark.parametrize(
+        ("extra", "status"),
+        [
+            ({"REMOTE_ADDR": "127.0.0.1"}, 200),
+            ({"REMOTE_ADDR": "::1"}, 200),
+            ({"REMOTE_ADDR": "192.0.2.7"}, 403),
+            ({"REMOTE_ADDR": ""}, 403),
+            ({"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, 403),
+            ({"REMOTE_ADDR": "192.0.2.7", "HTTP_AUTHORIZATION": "Bearer right"}, 200),
+            ({"REMOTE_ADDR": "192.0.2.7", "HTTP_AUTHORIZATION": "Bearer wrong"}, 403),
+            ({"REMOTE_ADDR": "192.0.2.7", "HTTP_AUTHORIZATION": "Bearer r\u00e9"}, 403),
+        ],
+    )
+    def test_they_are_for_this_machine_and_for_holders_of_the_token(
+        self, cast: Cast, settings: Settings, extra: dict[str, str], status: int
+    ) -> None:
+        settings.STOREKEEPER_METRICS_TOKEN = "right"
+        assert Client().get("/metrics", **extra).status_code == status  # type: ignore[arg-type]
+
+    def test_without_a_token_no_token_opens(self, cast: Cast, settings: Settings) -> None:
+        settings.STOREKEEPER_METRICS_TOKEN = ""
+        asked = {"REMOTE_ADDR": "192.0.2.7", "HTTP_AUTHORIZATION": "Bearer "}
+        assert Client().get("/metrics", **asked).status_code == 403  # type: ignore[arg-type]

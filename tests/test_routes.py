@@ -1,0 +1,158 @@
+"""Every route of the portal, tried as everybody. A new route is tried as well, without a line here.
+
+A view that is neither guarded nor named as public fails; so does a guard on a model that has no sample below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import models
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from portal.models import Membership, Role
+from portal.permissions import RANK, Action
+from providers.models import Host, Provider
+from stores import drafts
+from stores.inspection import inspect
+from stores.models import Case, Flag, Notice
+from tests.cast import Cast, client_of, kept, pem_upload
+from tests.material import NOW, mint
+
+OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
+"""Guarded by their own libraries and tested by their own tests."""
+PUBLIC = {"health_live", "health_ready", "metrics"}
+
+
+def routes(patterns: Any = None, prefix: str = "", names: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Address pattern, name and view of every route behind our own guard."""
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(entry.pattern)
+        if path.startswith(OTHER_DOORS):
+            continue
+        if isinstance(entry, URLResolver):
+            space = f"{names}{entry.namespace}:" if entry.namespace else names
+            yield from routes(entry.url_patterns, path, space)
+        elif isinstance(entry, URLPattern):
+            yield path, f"{names}{entry.name}", entry.callback
+
+
+ROUTES = list(routes())
+GUARDED = [(path, name, view.guard) for path, name, view in ROUTES if hasattr(view, "guard")]
+OF_MODELS = [(name, guard) for _, name, guard in GUARDED if guard[1] is not None]
+
+
+def test_every_view_is_guarded_or_public() -> None:
+    open_views = [
+        (path, name)
+        for path, name, view in ROUTES
+        if not hasattr(view, "guard") and name.split(":")[-1] not in PUBLIC
+    ]
+    assert open_views == []
+
+
+@pytest.fixture
+def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
+    """One row of each model that a guard loads, all of the same team."""
+    version = kept(cast, now=timezone.now())
+    upload = pem_upload(mint("draft", end=timezone.now().replace(year=timezone.now().year + 1)))
+    now = timezone.now()
+    draft = drafts.propose(
+        team=cast.team,
+        user=cast.owner,
+        upload=upload,
+        inspection=inspect(upload, now),
+        target=drafts.Target(kind="key", store_name="s", name="n"),
+        now=now,
+    )
+    flag = Flag.objects.create(
+        version=version,
+        ends_sha256="0" * 64,
+        ends_name="x",
+        ends_at=NOW,
+        stage="notice",
+        crossed_at=NOW,
+        flagged_at=NOW,
+    )
+    rows = [
+        cast.team,
+        version,
+        version.certificate,
+        version.certificate.store,
+        draft,
+        flag,
+        Case.objects.create(
+            team=cast.team,
+            certificate=version.certificate,
+            version=version,
+            stage="notice",
+            fails_at=NOW,
+            opened_at=NOW,
+        ),
+        Notice.objects.create(
+            team=cast.team,
+            flag=flag,
+            user=cast.owner,
+            recipient="owner@example.org",
+            channel="portal",
+            created_at=NOW,
+            due_at=NOW,
+        ),
+        Provider.objects.create(team=cast.team, name="orders", host="orders.example.org"),
+        Host.objects.create(team=cast.team, name="api", host_name="api.example.org"),
+        Membership.objects.get(team=cast.team, role=Role.VIEWER),
+        *more_samples(cast),
+    ]
+    return {type(row): row for row in rows}
+
+
+def more_samples(cast: Cast) -> list[models.Model]:
+    from portal.models import ApiToken
+
+    return [
+        ApiToken.objects.create(
+            team=cast.team, name="pipeline", token_sha256="0" * 64, role=Role.VIEWER, created_by=cast.owner
+        )
+    ]
+
+
+def address(
+    name: str,
+    guard: tuple[Action, type[models.Model] | None],
+    samples: dict[type[models.Model], models.Model],
+) -> str:
+    pattern = next(path for path, known, _ in ROUTES if known == name)
+    kwargs: dict[str, object] = {part.split(":")[-1].split(">")[0]: "x" for part in pattern.split("<")[1:]}
+    if guard[1] is not None:
+        assert guard[1] in samples, f"add a sample of {guard[1].__name__} to tests/test_routes.py"
+        kwargs["id"] = samples[guard[1]].pk
+    return reverse(name, kwargs=kwargs)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize(("name", "guard"), [(name, guard) for _, name, guard in GUARDED])
+class TestRefusals:
+    def test_who_is_not_signed_in_is_sent_to_sign_in(
+        self, name: str, guard: Any, method: str, samples: Any
+    ) -> None:
+        answer = getattr(client_of(None), method)(address(name, guard, samples))
+        assert answer.status_code == 302
+        assert answer.url.startswith("/accounts/login/?next=")
+
+    def test_a_lower_role_may_not(self, name: str, guard: Any, method: str, samples: Any, cast: Cast) -> None:
+        lower = [role for role in Role if RANK[role] < RANK[guard[0].least]]
+        for role in lower:
+            answer = getattr(client_of(getattr(cast, role.value)), method)(address(name, guard, samples))
+            assert answer.status_code == 403, role
+
+    def test_an_outsider_finds_nothing(
+        self, name: str, guard: Any, method: str, samples: Any, cast: Cast
+    ) -> None:
+        people = [cast.outsider, cast.nobody] if guard[1] is not None else [cast.nobody]
+        for user in people:
+            answer = getattr(client_of(user), method)(address(name, guard, samples))
+            assert answer.status_code == (404 if guard[1] is not None else 403), user
