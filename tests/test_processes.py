@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.mail_server import Mailbox, MailServer
 from tests.material import mint
-from tests.running import RunningPortal, start, wait_for
+from tests.running import RunningPortal, empty_redis, start, wait_for
 
 PASSWORD = "correct horse battery staple"
 TASKS = ("find_expiring", "deliver_notices")
@@ -74,7 +74,7 @@ def environment(
     """The portal with a watch that looks every second, and a mail server."""
     portal_environment.pop("REDIS_URL", None)
     if request.param == "Redis":
-        portal_environment["REDIS_URL"] = empty_redis()
+        portal_environment["REDIS_URL"] = reachable_redis()
     return portal_environment | {
         "STOREKEEPER_EXPIRY_INTERVAL": "1",
         "STOREKEEPER_SMTP_HOST": "127.0.0.1",
@@ -83,15 +83,13 @@ def environment(
     }
 
 
-def empty_redis() -> str:
-    """A database of the Redis server under test, or of the one on the usual port, with nothing in it."""
-    parts = urllib.parse.urlsplit(os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379")
-    address = urllib.parse.urlunsplit(parts._replace(path="/7"))
+def reachable_redis() -> str:
+    """An empty database of the Redis server under test, or of the one on the usual port."""
+    address = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379"
     try:
-        redis.Redis.from_url(address).flushdb()
+        return empty_redis(address)
     except redis.ConnectionError:
-        pytest.skip(f"no Redis answers at {parts.netloc}: start one there, or name one with REDIS_URL")
-    return address
+        pytest.skip(f"no Redis answers at {address}: start one there, or name one with REDIS_URL")
 
 
 def signed_in(portal: RunningPortal) -> Visitor:
