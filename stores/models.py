@@ -337,7 +337,13 @@ class Notice(models.Model):
 
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="notices")
-    flag = models.ForeignKey(Flag, models.CASCADE, related_name="notices")
+    flag = models.ForeignKey(Flag, models.CASCADE, null=True, related_name="notices")
+    """None for what is no stage of a version: then `key`, `title`, `text` and `url` say what there is to tell."""
+    key = models.CharField(max_length=100, blank=True)
+    """What is told once under this name."""
+    title = models.CharField(max_length=250, blank=True)
+    text = models.TextField(blank=True)
+    url = models.CharField(max_length=200, blank=True)
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="notices")
     recipient = models.CharField(max_length=254)
     """Address of the recipient on this channel."""
@@ -358,6 +364,13 @@ class Notice(models.Model):
         ordering = ("-created_at", "-id")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=("flag", "recipient", "channel"), name="notice_once"),
+            models.UniqueConstraint(
+                fields=("key", "recipient", "channel"), condition=~Q(key=""), name="notice_key_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(flag__isnull=False, key="") | ~Q(key="") & ~Q(title=""),
+                name="notice_says_what",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index("due_at", condition=Q(state__in=("waiting", "sending")), name="notice_due"),

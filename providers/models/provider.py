@@ -1,4 +1,4 @@
-"""Who uses certificates: API providers behind the gateway, and hosts where callers reach it."""
+"""API providers: the backends behind the gateway."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 
-from portal.models import NAME_LENGTH, Team, id_field
+from portal.models import NAME_LENGTH, Team, User, id_field
 from portal.vault import Binding
 from providers import addresses
-from providers.querysets import HostQuerySet, ProviderQuerySet
+from providers.querysets import ProviderQuerySet
 from providers.validation import Errors
 from stores.models import Certificate, Store
 
@@ -65,6 +65,26 @@ class Provider(models.Model):
     sealed_with = models.CharField(max_length=32, blank=True, db_index=True, editable=False)
     """Id of the key of the ring that wraps the password; empty without one."""
     created_at = models.DateTimeField(auto_now_add=True)
+    owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="owned_providers")
+    """Who is told about it; None: the owners of the team."""
+    is_watched = models.BooleanField("test it daily", default=True)
+    next_test_at = models.DateTimeField(null=True, editable=False)
+    """When the drift watch tests it next; None: never, since it is not watched or cannot be reached from here."""
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    """Tests of the drift watch that failed in a row; the more, the later the next one."""
+    last_good = models.ForeignKey(
+        "providers.ConnectionReport", models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    """The last report that passed: what drift is measured against."""
+    server_ends_at = models.DateTimeField(null=True, editable=False)
+    server_ends_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    server_ends_name = models.TextField(blank=True, editable=False)
+    """Of the chain that its server sent last, the certificate that ends first."""
+    anchor_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    """The trust entry in which the server's chain ended when it was last seen; empty before, and without a trust store."""
+    server_stage = models.CharField(max_length=10, blank=True, editable=False)
+    server_next_stage_at = models.DateTimeField(null=True, editable=False)
+    """When the server's own certificate crosses its next stage."""
 
     objects = ProviderQuerySet.as_manager()
 
@@ -97,7 +117,16 @@ class Provider(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index("team", Lower("name"), "id", name="provider_by_name")
+            models.Index("team", Lower("name"), "id", name="provider_by_name"),
+            models.Index(
+                "next_test_at", "id", condition=Q(next_test_at__isnull=False), name="provider_to_test"
+            ),
+            models.Index(
+                "server_next_stage_at",
+                "id",
+                condition=Q(server_next_stage_at__isnull=False),
+                name="provider_server_due",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -184,79 +213,3 @@ class Provider(models.Model):
             errors.add("user_name", "A user name for Basic authentication has no colon (RFC 7617).")
         elif not self.user_name.isprintable():
             errors.add("user_name", "The user name holds control or invisible characters: type it anew.")
-
-
-class Host(models.Model):
-    """An inbound address where callers reach the gateway."""
-
-    class ClientCertificate(models.TextChoices):
-        REQUIRED = "required", "Required"
-        OPTIONAL = "optional", "Optional"
-        OFF = "off", "Off"
-
-    id = id_field()
-    team = models.ForeignKey(Team, models.CASCADE, related_name="hosts")
-    name = models.CharField(max_length=NAME_LENGTH)
-    host_name = models.CharField(max_length=253)
-    port = models.PositiveIntegerField(default=443)
-    key_certificate = models.ForeignKey(
-        Certificate, models.PROTECT, null=True, blank=True, related_name="hosts_showing"
-    )
-    trust_store = models.ForeignKey(
-        Store, models.PROTECT, null=True, blank=True, related_name="hosts_trusting"
-    )
-    client_certificate = models.CharField(
-        max_length=8, choices=ClientCertificate.choices, default=ClientCertificate.REQUIRED
-    )
-    description = models.TextField(max_length=2000, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = HostQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("name",)
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                "team",
-                Lower("name"),
-                name="host_name_unique",
-                violation_error_message="There is a host of this name in the team.",
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="host_name_not_empty"),
-            models.CheckConstraint(condition=PORT_RANGE, name="host_port_range"),
-            models.CheckConstraint(
-                condition=Q(client_certificate__in=("required", "optional"))
-                | Q(client_certificate="off", trust_store=None),
-                name="host_trust_needs_client_certificate",
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index("team", Lower("name"), "id", name="host_by_name")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def get_absolute_url(self) -> str:
-        return reverse("providers:host", args=[self.pk])
-
-    @property
-    def address(self) -> str:
-        """Host name and port; for those who may see addresses."""
-        return addresses.host_and_port(self.host_name, self.port)
-
-    def clean(self) -> None:
-        """As a provider's: one form, and only stores that fit."""
-        errors = Errors()
-        if self.client_certificate == self.ClientCertificate.OFF:
-            self.trust_store = None
-        if self.host_name:
-            self.host_name = errors.read("host_name", addresses.host, self.host_name)
-        errors.check_key_certificate(self.key_certificate, self.team_id)
-        errors.check_trust_store(self.trust_store, self.team_id)
-        if self.trust_store is None and self.client_certificate != self.ClientCertificate.OFF:
-            errors.add(
-                "trust_store",
-                "Choose the trust store by which callers are recognised, or set client certificates to Off.",
-            )
-        errors.raise_if_any()
