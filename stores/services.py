@@ -18,7 +18,7 @@ from portal import audit, vault
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError, Unavailable
 from portal.models import Team, User
-from stores import cases, originals, watch
+from stores import cases, originals, switching, watch
 from stores.locking import locked_certificate, locked_store, locked_version
 from stores.models import Certificate, ChainCertificate, Store, Version
 from stores.usage import Use, uses_of_one, uses_of_store
@@ -103,9 +103,10 @@ def note_schedule(version: Version, activate_at: dt.datetime | None, actor: Acto
 
 
 @transaction.atomic
-def activate(*, version: Version, actor: Actor, now: dt.datetime) -> Version:
+def activate(*, version: Version, actor: Actor, now: dt.datetime, despite: str = "") -> Version:
     """Makes a staged version active, or restores a superseded one: supersedes the present one, starts the watch, closes the case.
 
+    `despite` is the reason that an owner gives for activating what is held; it is audited. Conflict `held` without one.
     PortalError when its sealed bytes were purged, when it was discarded, when its leaf has ended, or when it was deleted meanwhile.
     """
     version = locked_version(version)
@@ -113,10 +114,12 @@ def activate(*, version: Version, actor: Actor, now: dt.datetime) -> Version:
         return version
     prefetch_related_objects([version], "chain")
     refuse_unusable(version, now)
-    return make_active(version, actor, now)
+    if not despite:
+        switching.refuse_held(version)
+    return make_active(version, actor, now, despite)
 
 
-def make_active(version: Version, actor: Actor, now: dt.datetime) -> Version:
+def make_active(version: Version, actor: Actor, now: dt.datetime, despite: str = "") -> Version:
     """With the certificate locked, and nothing left that speaks against it."""
     certificate, restored = version.certificate, version.state == Version.State.SUPERSEDED
     version.team = certificate.team
@@ -143,7 +146,9 @@ def make_active(version: Version, actor: Actor, now: dt.datetime) -> Version:
         version=version.number,
         fails_at=version.fails_at and version.fails_at.isoformat(),
         because=version.fails_name,
+        reason=despite or None,
     )
+    switching.follow(version, old, actor, now)
     return version
 
 
