@@ -66,6 +66,7 @@ def stopped_cleanly(portal: RunningPortal, pids: list[int], number: int = signal
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 class TestTheWholePortal:
     def test_from_the_first_start_to_the_second(
         self, portal_environment: Environment, tmp_path: Path
@@ -81,11 +82,10 @@ class TestTheWholePortal:
             assert browse(address)[0] == 410
             stopped_cleanly(portal, pids)
 
-        seconds = [
-            self.start_again(portal_environment, tmp_path / log) for log in ("second.log", "third.log")
-        ]
-        # The better of two, since other tests may keep the machine busy.
-        assert min(seconds) < (10 if portal_environment.get("DATABASE_URL") else 5)
+        # The best of four, since something else may keep the machine busy.
+        limit = 10 if portal_environment.get("DATABASE_URL") else 5
+        logs = (tmp_path / f"start-{number}.log" for number in range(2, 6))
+        assert any(self.start_again(portal_environment, log) < limit for log in logs)
         self.everything_is_for_its_owner(Path(portal_environment["STOREKEEPER_VAR"]))
 
     def start_again(self, portal_environment: Environment, log: Path) -> float:
