@@ -69,10 +69,10 @@ def words(name: str, default: Collection[str] = ()) -> list[str]:
     return [word.strip() for word in text(name).split(",") if word.strip()] or list(default)
 
 
-def networks(name: str) -> list[Network]:
+def networks(name: str, default: Collection[str] = ()) -> list[Network]:
     """IP networks in CIDR notation, separated by commas."""
     found: list[Network] = []
-    for word in words(name):
+    for word in words(name, default):
         try:
             found.append(ipaddress.ip_network(word))
         except ValueError:

@@ -50,7 +50,6 @@ STOREKEEPER_KEYS = env.kept_secret("STOREKEEPER_KEYS", STOREKEEPER_KEYS_FILE)
 # What the portal does
 
 STOREKEEPER_PASSWORD_SYMBOLS = env.choice("STOREKEEPER_PASSWORD_SYMBOLS", ("refuse", "warn"), "refuse")
-STOREKEEPER_OUTBOUND_ALLOW = env.networks("STOREKEEPER_OUTBOUND_ALLOW")
 STOREKEEPER_EXPIRY_INTERVAL = env.number("STOREKEEPER_EXPIRY_INTERVAL", 600, 1, 86_400)
 """Seconds between two runs of the expiry task."""
 STOREKEEPER_METRICS_TOKEN = env.secret("STOREKEEPER_METRICS_TOKEN")
@@ -133,6 +132,12 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Connections that the portal opens: public addresses, these networks, and in the embedded default this machine
+
+STOREKEEPER_OUTBOUND_ALLOW = env.networks(
+    "STOREKEEPER_OUTBOUND_ALLOW", ["127.0.0.0/8", "::1/128"] if SQLITE else []
+)
+
 # Cache and broker: Redis by its address, else the database and a folder
 
 REDIS_URL = env.redis("REDIS_URL")
@@ -178,15 +183,18 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 
 def _every(task: str, seconds: int, expires: int) -> dict[str, Any]:
     """A scheduled task. `expires` in seconds: what nobody has run until then is dropped, so that runs never pile up."""
-    return {"task": f"stores.tasks.{task}", "schedule": seconds, "options": {"expires": expires}}
+    return {"task": task, "schedule": seconds, "options": {"expires": expires}}
 
 
 CELERY_BEAT_SCHEDULE = {
-    "find expiring": _every("find_expiring", STOREKEEPER_EXPIRY_INTERVAL, STOREKEEPER_EXPIRY_INTERVAL),
-    "deliver notices": _every("deliver_notices", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
-    "activate what is due": _every("activate_due", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
-    "discard unconfirmed": _every("discard_unconfirmed", 3600, 3600),
-    "remove orphaned files": _every("remove_orphaned_files", 86_400, 86_400),
+    "find expiring": _every(
+        "stores.tasks.find_expiring", STOREKEEPER_EXPIRY_INTERVAL, STOREKEEPER_EXPIRY_INTERVAL
+    ),
+    "deliver notices": _every("stores.tasks.deliver_notices", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
+    "activate what is due": _every("stores.tasks.activate_due", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
+    "discard unconfirmed": _every("stores.tasks.discard_unconfirmed", 3600, 3600),
+    "remove orphaned files": _every("stores.tasks.remove_orphaned_files", 86_400, 86_400),
+    "resume tests": _every("providers.tasks.resume_tests", 60, 60),
 }
 
 # Files: sealed originals in an S3 bucket, else in a folder; static files from the packages, or collected

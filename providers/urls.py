@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from providers.views import choices, hosts, providers
+from providers.views import choices, hosts, providers, reports
 
 app_name = "providers"
 urlpatterns = [
@@ -16,6 +16,10 @@ urlpatterns = [
     path("providers/<str:id>/", providers.provider, name="provider"),
     path("providers/<str:id>/edit/", providers.edit, name="edit"),
     path("providers/<str:id>/delete/", providers.delete, name="delete"),
+    path("providers/<str:id>/test/", reports.test, name="test"),
+    path("providers/<str:id>/connection/", reports.reports, name="reports"),
+    path("providers/<str:id>/compare/", reports.compare, name="compare"),
+    path("providers/reports/<str:id>/", reports.report, name="report"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts.csv", hosts.export, name="hosts_csv"),
     path("hosts/new/", hosts.new, name="host_new"),

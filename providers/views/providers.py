@@ -31,7 +31,7 @@ def export(request: HttpRequest, team: Team) -> HttpResponseBase:
 @guarded(Action.SEE, Provider)
 def provider(request: HttpRequest, row: Provider) -> HttpResponse:
     """What it is, what its two-way TLS will do, and what of it fails first."""
-    context = shared.what_ends(row) | {"provider": row, "sees": shared.sees_addresses(request, row.team)}
+    context = shared.frame(request, row, "overview") | shared.what_ends(row)
     return render(request, "providers/provider.html", context)
 
 

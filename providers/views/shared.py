@@ -61,6 +61,11 @@ def send_list(request: HttpRequest, team: Team, model: type[Provider | Host]) ->
     return csv_response(f"{model._meta.verbose_name_plural}.csv", csv_header(model, addresses=sees), rows)
 
 
+def frame(request: HttpRequest, provider: Provider, tab: str) -> dict[str, Any]:
+    """What every page about one provider needs (`providers/provider_frame.html`)."""
+    return {"provider": provider, "sees": sees_addresses(request, provider.team), "tab": tab}
+
+
 def what_ends(row: Provider | Host) -> dict[str, Any]:
     """For its page: what it depends on, the first to fail in front, and what of it is missing."""
     ends = ends_of(row, timezone.now(), MOST_ENDS + 1)

@@ -1,0 +1,24 @@
+"""What follows from a connection test, in the transaction that writes its result."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from providers import alerts, drift, endings_seen, overlaps, rehearsals
+from providers.models import ConnectionReport
+
+if TYPE_CHECKING:
+    from providers.connection import Report
+
+
+def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> None:
+    """Tells all who wait for the report; `parsed` is None for a test that never ran to its end.
+
+    Drift comes last: it makes a report that passed the provider's last good one, against which the others compare.
+    """
+    rehearsals.after(report, parsed, now)
+    alerts.after(report, parsed, now)
+    overlaps.after(report, parsed, now)
+    endings_seen.after(report, parsed, now)
+    drift.after(report, parsed, now)
