@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
-from django.db.models.functions import Lower
 
 from portal.ids import LENGTH, random_id
+from portal.names import fold
 
 NAME_LENGTH = 100
 
@@ -18,6 +19,45 @@ NAME_LENGTH = 100
 def id_field() -> models.CharField[str, str]:
     """The primary key of what stands in addresses: a short random string."""
     return models.CharField(primary_key=True, max_length=LENGTH, default=random_id, editable=False)
+
+
+class FoldedNameField(models.CharField):  # type: ignore[type-arg]
+    """The folded form of the row's name, made anew whenever the row is written."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        model_instance.folded_name = folded = fold(model_instance.name)  # type: ignore[attr-defined]
+        return folded
+
+
+class Named(models.Model):
+    """What people give a name to. Names are compared, searched and sorted by `folded_name`, which looks after itself."""
+
+    name = models.CharField(max_length=NAME_LENGTH)
+    folded_name = FoldedNameField(max_length=3 * NAME_LENGTH, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering = ("folded_name",)
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Where the name is checked, its uniqueness is, though no form shows the folded form."""
+        self.folded_name = fold(self.name)
+        super().validate_constraints(set(exclude or ()) - {"folded_name"})
+
+
+def unique_name(
+    kind: str, *within: str, taken: str, condition: models.Q | None = None
+) -> list[models.BaseConstraint]:
+    """The constraints of a `Named` model: its names are not empty, and unique `within` the fields, letter case ignored."""
+    return [
+        models.UniqueConstraint(
+            fields=(*within, "folded_name"),
+            condition=condition,
+            name=f"{kind}_name_unique",
+            violation_error_message=taken,
+        ),
+        models.CheckConstraint(condition=~models.Q(name=""), name=f"{kind}_name_not_empty"),
+    ]
 
 
 class UserManager(DjangoUserManager["User"]):
@@ -55,11 +95,10 @@ class TeamQuerySet(models.QuerySet["Team"]):
         return self.filter(memberships__user=user)
 
 
-class Team(models.Model):
+class Team(Named):
     """Owns stores and providers."""
 
     id = id_field()
-    name = models.CharField(max_length=NAME_LENGTH)
     is_example = models.BooleanField(default=False, editable=False)
     policy = models.JSONField(
         null=True, blank=True, help_text="Days per stage; empty for the lifetime-aware default."
@@ -68,16 +107,8 @@ class Team(models.Model):
 
     objects = TeamQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("name",)
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                Lower("name"),
-                name="team_name_unique",
-                violation_error_message="There is a team of this name.",
-            ),
-            models.CheckConstraint(condition=~models.Q(name=""), name="team_name_not_empty"),
-        ]
+    class Meta(Named.Meta):
+        constraints = unique_name("team", taken="There is a team of this name.")
 
     def __str__(self) -> str:
         return self.name
@@ -174,7 +205,7 @@ class TaskRun(models.Model):
         return self.finished_at is None or now - self.finished_at > 2 * interval
 
 
-class ApiToken(models.Model):
+class ApiToken(Named):
     """Lets a program use the API in one team; only the digest of what the program says is kept.
 
     It may do what its role allows, and never more than the person who made it (`portal.tokens`).
@@ -182,7 +213,6 @@ class ApiToken(models.Model):
 
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=NAME_LENGTH)
     token_sha256 = models.CharField(max_length=64, unique=True)
     role = models.CharField(max_length=10, choices=Role.choices[:2])
     created_by = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")
@@ -194,14 +224,12 @@ class ApiToken(models.Model):
         verbose_name = "API token"
         ordering = ("-created_at", "-id")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
+            *unique_name(
+                "api_token",
                 "team",
-                Lower("name"),
+                taken="There is a token of this name.",
                 condition=models.Q(revoked_at__isnull=True),
-                name="api_token_name_unique",
-                violation_error_message="There is a token of this name.",
             ),
-            models.CheckConstraint(condition=~models.Q(name=""), name="api_token_name_not_empty"),
             models.CheckConstraint(
                 condition=models.Q(role__in=("viewer", "editor")), name="api_token_role_known"
             ),

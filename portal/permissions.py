@@ -47,7 +47,7 @@ def _memberships(user: User) -> dict[str, Membership]:
     """Team id to membership, by name of the team; asked once per user object."""
     known: dict[str, Membership] | None = user.__dict__.get("_memberships")
     if known is None:
-        rows = Membership.objects.filter(user=user).select_related("team").order_by("team__name")
+        rows = Membership.objects.filter(user=user).select_related("team").order_by("team__folded_name")
         known = user.__dict__["_memberships"] = {row.team_id: row for row in rows}
     return known
 

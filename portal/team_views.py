@@ -115,7 +115,7 @@ def api_tokens(request: HttpRequest, team: Team) -> HttpResponse:
     rows = (
         ApiToken.objects.filter(team=team)
         .select_related("created_by")
-        .order_by(F("revoked_at").desc(nulls_first=True), "name")
+        .order_by(F("revoked_at").desc(nulls_first=True), "folded_name")
     )
     context = {"form": form, "made": made, "rows": [(row, tokens.effective_role(row)) for row in rows]}
     return render(request, "portal/tokens.html", context, status=REFUSED if form.errors else 200)

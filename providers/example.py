@@ -11,6 +11,7 @@ from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict
 from portal.models import Membership, Role, Team
+from portal.names import fold
 from providers import services
 from providers.example_material import Minted, authority, leaf
 from providers.models import Host, Provider
@@ -55,11 +56,9 @@ def load(*, actor: Actor, now: dt.datetime) -> Team:
 
 
 def _free_name() -> str:
-    taken = {
-        name.lower() for name in Team.objects.filter(name__istartswith=NAME).values_list("name", flat=True)
-    }
+    taken = set(Team.objects.filter(folded_name__startswith=fold(NAME)).values_list("folded_name", flat=True))
     names = (NAME, *(f"{NAME} {number}" for number in range(2, len(taken) + 3)))
-    return next(name for name in names if name.lower() not in taken)
+    return next(name for name in names if fold(name) not in taken)
 
 
 @transaction.atomic

@@ -10,7 +10,6 @@ from typing import Any
 from django import forms
 from django.db.models import F, QuerySet
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Lower
 
 from portal.forms import StyledForm
 from portal.models import Team
@@ -94,7 +93,7 @@ def _order(sort: str, model: type[User]) -> tuple[Combinable, bool]:
         return endings.fails_at(model), False
     if sort == "new":
         return F("created_at"), True
-    return Lower("name"), sort == "-name"
+    return F("folded_name"), sort == "-name"
 
 
 PROVIDER_COLUMNS = (

@@ -6,10 +6,11 @@ from typing import Any, TypeVar, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Min, Q, QuerySet, Value
+from django.db.models import CharField, Count, Min, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from portal.models import Team
+from portal.names import fold
 from stores.models import Certificate, Store
 from stores.querysets import normalise_search
 
@@ -33,17 +34,16 @@ def trust_certificates(team: Team) -> QuerySet[Certificate]:
 
 def _certificates(team: Team, kind: str) -> QuerySet[Certificate]:
     rows = Certificate.objects.filter(team=team, store__kind=kind).select_related("store")
-    return (
-        rows.defer("search_text", "description")
-        .annotate(label=Concat("store__name", Value(BETWEEN), "name"))
-        .order_by("label")
-    )
+    folded = Concat("store__folded_name", Value(BETWEEN), "folded_name", output_field=CharField())
+    return rows.defer("search_text", "description").annotate(folded_label=folded).order_by("folded_label")
 
 
 def trust_stores(team: Team) -> QuerySet[Store]:
     """Each with how many certificates it holds and when the first of them fails."""
     rows = Store.objects.filter(team=team, kind=Store.Kind.TRUST)
-    return rows.annotate(held=Count("certificates"), fails_at=Min("certificates__fails_at")).order_by("name")
+    return rows.annotate(held=Count("certificates"), fails_at=Min("certificates__fails_at")).order_by(
+        "folded_name"
+    )
 
 
 def label(row: Certificate | Store) -> str:
@@ -54,7 +54,7 @@ def label(row: Certificate | Store) -> str:
 def search(rows: QuerySet[Row], text: str) -> QuerySet[Row]:
     """Those in which every word is found: in a name, and of certificates in subject, alternative name, serial number or fingerprint."""
     wanted = Q()
-    for word in text.replace(BETWEEN, " ").split():
+    for word in fold(text).replace(BETWEEN, " ").split():
         wanted &= _has(rows, word)
     if issubclass(rows.model, Certificate) and normalise_search(text):
         wanted |= Q(search_text__contains=normalise_search(text))
@@ -63,16 +63,17 @@ def search(rows: QuerySet[Row], text: str) -> QuerySet[Row]:
 
 def _has(rows: QuerySet[Any], word: str) -> Q:
     if issubclass(rows.model, Store):
-        return Q(name__icontains=word)
-    return Q(name__icontains=word) | Q(store__name__icontains=word) | Q(search_text__contains=word.lower())
+        return Q(folded_name__contains=word)
+    in_name = Q(folded_name__contains=word) | Q(store__folded_name__contains=word)
+    return in_name | Q(search_text__contains=word)
 
 
 def named(rows: QuerySet[Row], text: str) -> Row:
     """The one of this name, letter case ignored, with or without its store; ValidationError says which there are."""
-    by_name = Q(name__iexact=text)
-    found = list(
-        rows.filter(by_name | Q(label__iexact=text) if issubclass(rows.model, Certificate) else by_name)
-    )
+    by_name = Q(folded_name=fold(text))
+    if issubclass(rows.model, Certificate):
+        by_name |= Q(folded_label=fold(text))
+    found = list(rows.filter(by_name))
     exact = [row for row in found if text in (label(row), row.name)]
     for choice in (found, exact):
         if len(choice) == 1:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from portal.models import Team, User
+from portal.names import fold
 
 if TYPE_CHECKING:
     from providers.models import Host, Provider  # noqa: F401
@@ -34,7 +35,7 @@ class ProviderQuerySet(models.QuerySet["Provider"]):
 
     def named_like(self, team: Team, text: str, *, addresses: bool = False) -> Self:
         """Those of the team whose name or title contains the text; with `addresses` also the host."""
-        wanted = Q(name__icontains=text) | Q(title__icontains=text)
+        wanted = Q(folded_name__contains=fold(text)) | Q(title__icontains=text)
         if addresses:
             wanted |= Q(host__icontains=text) | Q(server_name__icontains=text)
         return self.filter(wanted, team=team)
@@ -55,7 +56,7 @@ class HostQuerySet(models.QuerySet["Host"]):
 
     def named_like(self, team: Team, text: str, *, addresses: bool = False) -> Self:
         """Those of the team whose name contains the text; with `addresses` also the host name."""
-        wanted = Q(name__icontains=text)
+        wanted = Q(folded_name__contains=fold(text))
         if addresses:
             wanted |= Q(host_name__icontains=text)
         return self.filter(wanted, team=team)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, models, transaction
 from portal import audit, vault
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
+from portal.names import fold
 from providers.models import Host, Provider
 
 Row = TypeVar("Row", Provider, Host)
@@ -171,7 +172,7 @@ def _save(row: Provider | Host, *, is_new: bool) -> None:
         with transaction.atomic():
             row.save(force_insert=is_new, force_update=not is_new)
     except IntegrityError:
-        same = type(row).objects.filter(team=row.team_id, name__iexact=row.name).exclude(pk=row.pk)
+        same = type(row).objects.filter(team=row.team_id, folded_name=fold(row.name)).exclude(pk=row.pk)
         if not same.exists():
             raise
         sentence = f"Your team has a {_kind(row)} “{row.name}” already. Type another name."

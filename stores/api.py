@@ -15,6 +15,7 @@ from portal.api import ERRORS, actor_of, load, may, token_of
 from portal.csv import attachment
 from portal.errors import Conflict, PortalError
 from portal.models import Team
+from portal.names import fold
 from portal.paging import page
 from portal.permissions import Action
 from stores import saving
@@ -102,7 +103,10 @@ def upload_file(
 def _refuse_surprises(team: Team, said: NewIn, now: dt.datetime) -> None:
     """A name that is there is replaced only when asked for, and nothing is scheduled for the past."""
     same = Certificate.objects.filter(
-        team=team, store__kind=said.store, store__name__iexact=said.store_name, name__iexact=said.name
+        team=team,
+        store__kind=said.store,
+        store__folded_name=fold(said.store_name),
+        folded_name=fold(said.name),
     )
     if not said.replace and same.exists():
         sentence = f"The store has a certificate “{said.name}” already: send replace=true to make this its next version."

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from portal import vault
 from portal.ids import random_id
 from portal.models import Team, User
+from portal.names import fold
 from stores import originals
 from stores.formats.parsed import Certificate as Parsed
 from stores.formats.parsed import Finding, Inspection, Upload
@@ -116,7 +117,8 @@ def existing(draft: Draft) -> Certificate | None:
 def named(draft: Draft) -> Certificate | None:
     """The certificate in the chosen store that has the chosen name already."""
     store = store_of(draft)
-    return _of_kind(draft).filter(store=store, name__iexact=target_of(draft).name).first() if store else None
+    name = fold(target_of(draft).name)
+    return _of_kind(draft).filter(store=store, folded_name=name).first() if store else None
 
 
 def _of_kind(draft: Draft) -> CertificateQuerySet:
@@ -132,7 +134,7 @@ def store_of(draft: Draft) -> Store | None:
     return (
         rows.filter(pk=target.store).first()
         if target.store
-        else rows.filter(name__iexact=target.store_name).first()
+        else rows.filter(folded_name=fold(target.store_name)).first()
     )
 
 
@@ -161,7 +163,7 @@ def _successors(draft: Draft, leaf: Parsed) -> Iterable[Certificate]:
         if digest
     ]
     rows = Certificate.objects.filter(pk__in=found[0].union(*found[1:]))
-    return rows.select_related("store").order_by("name")[:MOST_CANDIDATES]
+    return rows.select_related("store").order_by("folded_name")[:MOST_CANDIDATES]
 
 
 def likeness(leaf: Parsed) -> dict[str, str]:

@@ -117,7 +117,7 @@ class UploadForm(StyledForm, forms.Form):
         self.refused: Inspection | None = None
         self.content_field = "file"
         stores = cast(StoreField, self.fields["store"])
-        stores.queryset = Store.objects.filter(team=team).order_by("kind", "name")
+        stores.queryset = Store.objects.filter(team=team).order_by("kind", "folded_name")
         for name in ("file", "key_file", "pasted", "password"):
             # htmx keeps these elements when it shows the form again: what cannot be sent back is not lost.
             self.fields[name].widget.attrs["hx-preserve"] = "true"
@@ -180,7 +180,7 @@ class UploadForm(StyledForm, forms.Form):
 
     def _other_kind(self, data: dict[str, Any]) -> Store | None:
         """The store that has the name of the new one, and cannot be taken because it is of the other kind."""
-        same_name = Store.objects.filter(team=self.team, name__iexact=data.get("store_name", ""))
+        same_name = Store.objects.named(self.team, data.get("store_name", ""))
         return same_name.exclude(kind=data.get("kind")).first()
 
     @property

@@ -10,11 +10,12 @@ from typing import Any, cast
 from django import forms
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Lower
+from django.db.models.functions import Cast
 from django.http import QueryDict
 
 from portal.forms import StyledForm
 from portal.models import Team, User
+from portal.names import fold
 from portal.paging import Page, chunks, page
 from stores.models import Certificate, Store, Version
 from stores.prompts import Prompt, explained_certificates, prompts_of
@@ -57,7 +58,7 @@ class Order:
 
 ORDERS = {
     "fails": Order("Fails first", F("fails_at"), nullable=True),
-    "name": Order("Name", Lower("name")),
+    "name": Order("Name", F("folded_name")),
     "newest": Order("Newest", F("created_at"), descending=True),
 }
 
@@ -143,7 +144,7 @@ def _choices(team: Team) -> tuple[Choices, Choices]:
     stores = Store.objects.filter(team=team).annotate(of=Value("store"), choice=F("pk"), label=F("name"))
     columns = ("of", "choice", "label")
     both = members.order_by().values_list(*columns).union(stores.order_by().values_list(*columns), all=True)
-    rows = sorted(both.order_by("of", "label")[:MOST_CHOICES], key=lambda row: row[2].casefold())
+    rows = sorted(both.order_by("of", "label")[:MOST_CHOICES], key=lambda row: fold(row[2]))
     owners = [(choice, label) for of, choice, label in rows if of == "member"]
     return owners, [(choice, label) for of, choice, label in rows if of == "store"]
 

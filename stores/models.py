@@ -8,10 +8,9 @@ from typing import ClassVar
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.urls import reverse
 
-from portal.models import NAME_LENGTH, Team, id_field
+from portal.models import Named, Team, id_field, unique_name
 from portal.vault import Binding
 from stores.expiry import Stage
 from stores.querysets import (
@@ -26,7 +25,7 @@ from stores.querysets import (
 User = get_user_model()
 
 
-class Store(models.Model):
+class Store(Named):
     """A key store or a trust store of a team."""
 
     class Kind(models.TextChoices):
@@ -36,22 +35,14 @@ class Store(models.Model):
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="stores")
     kind = models.CharField(max_length=5, choices=Kind.choices)
-    name = models.CharField(max_length=NAME_LENGTH)
     description = models.TextField(max_length=2000, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = StoreQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("name",)
+    class Meta(Named.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                "team",
-                Lower("name"),
-                name="store_name_unique",
-                violation_error_message="There is a store of this name in the team.",
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="store_name_not_empty"),
+            *unique_name("store", "team", taken="There is a store of this name in the team."),
             models.CheckConstraint(condition=Q(kind__in=("key", "trust")), name="store_kind_known"),
         ]
 
@@ -62,7 +53,7 @@ class Store(models.Model):
         return reverse("stores:store", args=[self.pk])
 
 
-class Certificate(models.Model):
+class Certificate(Named):
     """A named slot in a store; providers and hosts refer to it, never to a version.
 
     `fails_at`, `stage` and `search_text` repeat what its versions say, for lists: `watch` keeps the first two, `services.refresh` the last.
@@ -71,7 +62,6 @@ class Certificate(models.Model):
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="certificates")
     store = models.ForeignKey(Store, models.PROTECT, related_name="certificates")
-    name = models.CharField(max_length=NAME_LENGTH)
     description = models.TextField(max_length=2000, blank=True)
     owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="owned_certificates")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -81,20 +71,13 @@ class Certificate(models.Model):
 
     objects = CertificateQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("name",)
+    class Meta(Named.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                "store",
-                Lower("name"),
-                name="certificate_name_unique",
-                violation_error_message="There is a certificate of this name in the store.",
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="certificate_name_not_empty"),
+            *unique_name("certificate", "store", taken="There is a certificate of this name in the store."),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index("team", "fails_at", "id", name="certificate_by_fails_at"),
-            models.Index("team", Lower("name"), "id", name="certificate_by_name"),
+            models.Index("team", "folded_name", "id", name="certificate_by_name"),
             models.Index("team", "created_at", "id", name="certificate_by_created"),
             models.Index("store", "fails_at", "id", name="certificate_of_store"),
         ]
@@ -169,6 +152,9 @@ class Version(models.Model):
                 name="version_state_known",
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
+            models.CheckConstraint(
+                condition=~Q(original="") | Q(purged_at__isnull=False), name="version_original_unless_purged"
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from portal.models import Team, User
+from portal.names import fold
 
 if TYPE_CHECKING:
     from stores.models import Case, Certificate, Flag, Notice, Store, Version  # noqa: F401
@@ -22,12 +23,12 @@ LONG_SERIAL = 8
 
 
 def normalise_search(text: str) -> str:
-    """Lower case; a serial number or fingerprint with colons, blanks or dashes becomes bare hex.
+    """Folded; a serial number or fingerprint with colons, blanks or dashes becomes bare hex.
 
     Serials are kept without leading zeros, and other tools write them with some; so they go, but not from short digits that may be
     part of a name.
     """
-    text = " ".join(text.lower().split())
+    text = " ".join(fold(text).split())
     found = HEX.fullmatch(text)
     if not found:
         return text
@@ -42,7 +43,7 @@ class StoreQuerySet(models.QuerySet["Store"]):
 
     def named(self, team: Team, name: str) -> Self:
         """The store of this name, letter case ignored."""
-        return self.filter(team=team, name__iexact=name.strip())
+        return self.filter(team=team, folded_name=fold(name.strip()))
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
@@ -51,11 +52,11 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 
     def named(self, store: Store, name: str) -> Self:
         """The certificate of this name, letter case ignored."""
-        return self.filter(store=store, name__iexact=name.strip())
+        return self.filter(store=store, folded_name=fold(name.strip()))
 
     def search(self, text: str) -> Self:
         """Name, subject, alternative name, serial number or fingerprint contains the text, or all words of it."""
-        words, whole = text.lower().split()[:MOST_WORDS], normalise_search(text)
+        words, whole = fold(text).split()[:MOST_WORDS], normalise_search(text)
         if not words:
             return self
         every_word = functools.reduce(operator.and_, (Q(search_text__contains=word) for word in words))

@@ -18,6 +18,7 @@ from portal import audit, vault
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError, Unavailable
 from portal.models import Team, User
+from portal.names import fold
 from stores import cases, originals, switching, watch
 from stores.locking import locked_certificate, locked_store, locked_version
 from stores.models import Certificate, ChainCertificate, Store, Version
@@ -289,5 +290,5 @@ def refresh(certificate: Certificate) -> None:
         "common_name", "subject", "serial", "sha256", "names"
     ):
         words += [one.common_name, one.subject, one.serial, one.sha256, *one.names]
-    certificate.search_text = "\n".join(dict.fromkeys(words)).lower()
+    certificate.search_text = fold("\n".join(dict.fromkeys(words)))
     Certificate.objects.filter(pk=certificate.pk).update(search_text=certificate.search_text)

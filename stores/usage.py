@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from portal.models import Team
+from portal.names import fold
 from stores.models import Certificate, Store
 
 
@@ -81,7 +82,7 @@ def uses_of(certificates: Collection[Certificate]) -> dict[str, list[Use]]:
 
 
 def _sorted(uses: list[Use]) -> list[Use]:
-    return sorted(uses, key=lambda use: (use.kind != "provider", use.title.casefold()))
+    return sorted(uses, key=lambda use: (use.kind != "provider", fold(use.title)))
 
 
 def is_used() -> Q:

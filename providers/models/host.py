@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.urls import reverse
 
-from portal.models import NAME_LENGTH, Team, id_field
+from portal.models import Named, Team, id_field, unique_name
 from providers import addresses
 from providers.models.provider import PORT_RANGE
 from providers.querysets import HostQuerySet
@@ -17,7 +16,7 @@ from providers.validation import Errors
 from stores.models import Certificate, Store
 
 
-class Host(models.Model):
+class Host(Named):
     """An inbound address where callers reach the gateway."""
 
     class ClientCertificate(models.TextChoices):
@@ -27,7 +26,6 @@ class Host(models.Model):
 
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="hosts")
-    name = models.CharField(max_length=NAME_LENGTH)
     host_name = models.CharField(max_length=253)
     port = models.PositiveIntegerField(default=443)
     key_certificate = models.ForeignKey(
@@ -44,16 +42,9 @@ class Host(models.Model):
 
     objects = HostQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("name",)
+    class Meta(Named.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                "team",
-                Lower("name"),
-                name="host_name_unique",
-                violation_error_message="There is a host of this name in the team.",
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="host_name_not_empty"),
+            *unique_name("host", "team", taken="There is a host of this name in the team."),
             models.CheckConstraint(condition=PORT_RANGE, name="host_port_range"),
             models.CheckConstraint(
                 condition=Q(client_certificate__in=("required", "optional"))
@@ -62,7 +53,7 @@ class Host(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index("team", Lower("name"), "id", name="host_by_name")
+            models.Index("team", "folded_name", "id", name="host_by_name")
         ]
 
     def __str__(self) -> str:

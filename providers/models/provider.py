@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.urls import reverse
 
-from portal.models import NAME_LENGTH, Team, User, id_field
+from portal.models import NAME_LENGTH, Named, Team, User, id_field, unique_name
 from portal.vault import Binding
 from providers import addresses
 from providers.querysets import ProviderQuerySet
@@ -19,7 +18,7 @@ from stores.models import Certificate, Store
 PORT_RANGE = Q(port__gte=1, port__lte=65535)
 
 
-class Provider(models.Model):
+class Provider(Named):
     """An API provider: the backend an API calls (DESIGN section 13)."""
 
     class Type(models.TextChoices):
@@ -32,7 +31,6 @@ class Provider(models.Model):
 
     id = id_field()
     team = models.ForeignKey(Team, models.CASCADE, related_name="providers")
-    name = models.CharField(max_length=NAME_LENGTH)
     title = models.CharField(max_length=NAME_LENGTH, blank=True)
     description = models.TextField(max_length=2000, blank=True)
     type = models.CharField(max_length=10, choices=Type.choices, default=Type.INTERNET)
@@ -88,16 +86,9 @@ class Provider(models.Model):
 
     objects = ProviderQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("name",)
+    class Meta(Named.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                "team",
-                Lower("name"),
-                name="provider_name_unique",
-                violation_error_message="There is a provider of this name in the team.",
-            ),
-            models.CheckConstraint(condition=~Q(name=""), name="provider_name_not_empty"),
+            *unique_name("provider", "team", taken="There is a provider of this name in the team."),
             models.CheckConstraint(condition=PORT_RANGE, name="provider_port_range"),
             models.CheckConstraint(
                 condition=Q(type__in=("internet", "on_premise")), name="provider_type_known"
@@ -117,7 +108,7 @@ class Provider(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index("team", Lower("name"), "id", name="provider_by_name"),
+            models.Index("team", "folded_name", "id", name="provider_by_name"),
             models.Index(
                 "next_test_at", "id", condition=Q(next_test_at__isnull=False), name="provider_to_test"
             ),

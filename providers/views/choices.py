@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from portal.models import Team
+from portal.names import fold
 from portal.permissions import Action, guarded
 from providers.forms import OFFERS
 from providers.picking import label, options
@@ -19,7 +20,7 @@ def choices(request: HttpRequest, team: Team) -> HttpResponse:
         raise Http404
     rows = OFFERS[field](team)
     if store := request.GET.get("store", "").strip():
-        rows = rows.filter(store__name__iexact=store)
+        rows = rows.filter(store__folded_name=fold(store))
     found, more = options(rows, request.GET.get("q", "")[:100])
     context = {"field": field, "options": [(row, label(row)) for row in found], "more": more}
     return render(request, "providers/choices.html", context)

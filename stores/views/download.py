@@ -34,7 +34,7 @@ def store(request: HttpRequest, store: Store) -> HttpResponse:
     rows = ChainCertificate.objects.filter(
         version__certificate__store=store, version__state=Version.State.ACTIVE
     )
-    in_order = rows.order_by("version__certificate__name", "position").values_list("sha256", "der")
+    in_order = rows.order_by("version__certificate__folded_name", "position").values_list("sha256", "der")
     return _answer(store.name, list({sha256: bytes(der) for sha256, der in in_order}.values()), "pem")
 
 

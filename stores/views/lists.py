@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
-from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from portal.csv import csv_response
 from portal.models import Team, User
+from portal.names import fold
 from portal.permissions import Action, guarded
 from stores.listing import CertificateFilter, Listed, listed
 from stores.models import ChainCertificate, Store
@@ -45,11 +45,12 @@ def certificates(request: HttpRequest, team: Team) -> HttpResponse:
 
 def _found_by_name(form: CertificateFilter, text: str) -> list[Hit]:
     """Stores, providers and hosts whose name contains the text; stores are looked for among those read for the filter."""
+    wanted = fold(text)
     stores: Iterable[tuple[str, str]] = form.stores
     if not form.has_all_stores:
-        rows = Store.objects.filter(team=form.team, name__icontains=text)
-        stores = rows.order_by(Lower("name")).values_list("pk", "name")[:MOST_HITS]
-    found = [(pk, name) for pk, name in stores if text.casefold() in name.casefold()][:MOST_HITS]
+        rows = Store.objects.filter(team=form.team, folded_name__contains=wanted)
+        stores = rows.order_by("folded_name").values_list("pk", "name")[:MOST_HITS]
+    found = [(pk, name) for pk, name in stores if wanted in fold(name)][:MOST_HITS]
     hits = [Hit("store", name, reverse("stores:store", args=[pk])) for pk, name in found]
     return hits + search_users(form.team, text)
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.contrib import messages
-from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Lower
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,6 +15,7 @@ from portal.audit import actor_of
 from portal.csv import csv_response
 from portal.errors import Conflict
 from portal.models import Team
+from portal.names import fold
 from portal.paging import chunks, page
 from portal.permissions import Action, guarded
 from stores import services
@@ -34,7 +34,7 @@ COLUMNS = ("store", "kind", "description", "certificates", "fails_at", "address"
 def stores(request: HttpRequest, team: Team) -> HttpResponse:
     """All stores of the team by name; `?q=` searches name and description, `?kind=` shows one kind."""
     text, kind = request.GET.get("q", "").strip(), request.GET.get("kind", "")
-    shown = page(_rows(team, text, kind), Lower("name"), cursor=request.GET.get("cursor", ""))
+    shown = page(_rows(team, text, kind), F("folded_name"), cursor=request.GET.get("cursor", ""))
     counts = [(row, Figure(cast(Any, row).held, MOST_COUNTED)) for row in shown.rows]
     context = {"page": shown, "listed": counts, "text": text, "kind": kind, "kinds": Store.Kind.choices}
     return render(request, "stores/stores.html", context)
@@ -43,7 +43,9 @@ def stores(request: HttpRequest, team: Team) -> HttpResponse:
 @guarded(Action.SEE)
 def stores_csv(request: HttpRequest, team: Team) -> HttpResponseBase:
     """The stores of the list, streamed."""
-    found = chunks(_rows(team, request.GET.get("q", "").strip(), request.GET.get("kind", "")), Lower("name"))
+    found = chunks(
+        _rows(team, request.GET.get("q", "").strip(), request.GET.get("kind", "")), F("folded_name")
+    )
     lines = (line for rows in found for line in _lines(request, rows))
     return csv_response(f"stores-{team.name}-{timezone.now():%Y-%m-%d}.csv", COLUMNS, lines)
 
@@ -56,7 +58,7 @@ def _rows(team: Team, text: str, kind: str) -> QuerySet[Store]:
         held=counted(held, MOST_COUNTED), fails_at=Subquery(first)
     )
     if text:
-        rows = rows.filter(Q(name__icontains=text) | Q(description__icontains=text))
+        rows = rows.filter(Q(folded_name__contains=fold(text)) | Q(description__icontains=text))
     return rows.filter(kind=kind) if kind in Store.Kind.values else rows
 
 

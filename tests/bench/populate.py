@@ -64,6 +64,7 @@ def _rows(
             key_type="EC P-256",
             subject=f"CN={name}",
             activated_at=now,
+            original=f"bench-{number}",
             sealed_with="bench",
             fails_at=ends,
             fails_sha256=digest,

@@ -48,7 +48,7 @@ def watched(
     number = slot.versions.count() + 1
     version = Version.objects.create(
         team=team, certificate=slot, number=number, state=Version.State.ACTIVE, format="pem", file_name="orders.pem",
-        file_size=1000, created_at=now, activated_at=now, sealed_with="tests", subject=links[0].name,
+        file_size=1000, created_at=now, activated_at=now, original="tests", sealed_with="tests", subject=links[0].name,
     )  # fmt: skip
     ChainCertificate.objects.bulk_create(row(version, place, link) for place, link in enumerate(links))
     watch.start(version, now)
