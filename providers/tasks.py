@@ -10,14 +10,14 @@ from providers import testing
 
 
 @shared_task
-def run_tests(reports: list[str]) -> None:
-    """Runs the connection tests of these reports; what somebody else has begun is left to him."""
-    testing.run(reports, now=timezone.now())
+def run_tests() -> None:
+    """Runs all connection tests that wait."""
+    testing.run(now=timezone.now())
 
 
 @shared_task
 def resume_tests() -> None:
-    """Runs the tests that were forgotten, and ends those whose worker died."""
+    """Ends the connection tests whose worker died, and queues again what was forgotten."""
     now = timezone.now()
     with recorded("providers.tasks.resume_tests", now) as facts:
         facts["rows"] = testing.resume(now)

@@ -13,6 +13,7 @@ SENTENCES = {
     "certificate.edited": "changed name, description or owner",
     "certificate.deleted": "deleted it",
     "key.exported": "exported the private key of version {version}",
+    "key.used": "used the private key of version {version} to test the connection to {provider}",
     "store.created": "created it",
     "store.edited": "changed name or description",
     "store.deleted": "deleted it",
@@ -41,7 +42,7 @@ def events_of(row: Model, team: Team) -> QuerySet[AuditEvent]:
 def told(event: AuditEvent) -> Happening:
     """The event in words, without the address it came from."""
     sentence = SENTENCES.get(event.action, event.action.replace(".", ": ").replace("_", " "))
-    facts = {"version": "", "store": "a store"} | event.facts
+    facts = {"version": "", "store": "a store", "provider": "a provider"} | event.facts
     return Happening(event, sentence.format_map(facts) + _renamed(event) + _more(event))
 
 
