@@ -27,7 +27,7 @@ from portal.celery import app
 from portal.errors import PortalError, Unavailable
 from portal.outbound import Policy
 from providers import aftermath
-from providers.connection.report import Report, Step
+from providers.connection import Report, Step, probe
 from providers.connection.target import ip_address
 from providers.models import REPORTS_KEPT, Alert, ConnectionReport, Provider, Rehearsal
 from providers.targets import Prepared, target_of
@@ -199,8 +199,6 @@ class _Round:
         return self._next.popleft() if self._next else ""
 
     def _begin(self, report: ConnectionReport, prepared: Prepared) -> None:
-        from providers.connection import probe
-
         self._flying[report.pk] = report
         future = self._pool.submit(
             probe, prepared.target, self._policy, now=self._instant(), on_step=partial(self._hear, report.pk)

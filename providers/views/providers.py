@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from portal.audit import actor_of
 from portal.models import Team
@@ -13,6 +14,7 @@ from portal.permissions import Action, guarded
 from providers import services
 from providers.forms import ProviderForm
 from providers.models import Provider
+from providers.reading import Reading
 from providers.views import shared
 
 PREVIEWED = ("host", "port", "path_prefix", "collection_path", "server_name")
@@ -32,6 +34,8 @@ def export(request: HttpRequest, team: Team) -> HttpResponseBase:
 def provider(request: HttpRequest, row: Provider) -> HttpResponse:
     """What it is, what its two-way TLS will do, and what of it fails first."""
     context = shared.frame(request, row, "overview") | shared.what_ends(row)
+    if last := row.reports.defer("details", "steps").first():
+        context["last"] = Reading(last, sees=context["sees"], now=timezone.now())
     return render(request, "providers/provider.html", context)
 
 

@@ -16,11 +16,14 @@ from portal.audit import actor_of
 from portal.csv import csv_response
 from portal.errors import Conflict, PortalError
 from portal.models import Team
+from portal.outbound import Policy
 from portal.permissions import Action, allowed
+from providers import testing
 from providers.endings import ends_of, first_ends
 from providers.forms import UserForm
 from providers.listing import csv_header, csv_rows, listing
 from providers.models import Host, Provider
+from providers.wording import headline
 from stores.models import Certificate
 
 REFUSED = 422
@@ -63,7 +66,16 @@ def send_list(request: HttpRequest, team: Team, model: type[Provider | Host]) ->
 
 def frame(request: HttpRequest, provider: Provider, tab: str) -> dict[str, Any]:
     """What every page about one provider needs (`providers/provider_frame.html`)."""
-    return {"provider": provider, "sees": sees_addresses(request, provider.team), "tab": tab}
+    sees = sees_addresses(request, provider.team)
+    return {"provider": provider, "sees": sees, "tab": tab, "untestable": _untestable(provider, sees)}
+
+
+def _untestable(provider: Provider, sees: bool) -> str:
+    """Why it cannot be tested from here, without its address for those who may not see it."""
+    why = testing.unreachable(provider, Policy.from_settings())
+    if not why or sees or provider.type == Provider.Type.ON_PREMISE:
+        return why
+    return f"{headline('blocked_by_policy')}."
 
 
 def what_ends(row: Provider | Host) -> dict[str, Any]:
