@@ -18,6 +18,8 @@ FORBIDDEN = {
     "providers": {"tests"},
 }
 PURE = ("stores/formats", "stores/rules", "stores/expiry.py")
+WITHOUT_DJANGO = "providers/connection"
+"""It may use `portal.outbound`, the way out to the network."""
 MOST_LINES = 500
 
 
@@ -60,8 +62,22 @@ def test_formats_and_rules_know_nothing_of_the_portal(file: Path) -> None:
     }
 
 
-def test_formats_and_rules_run_without_django() -> None:
-    script = "import sys, stores.formats, stores.rules, stores.expiry; sys.exit('django' in sys.modules)"
+@pytest.mark.parametrize(
+    "file", [file for file in sources() if name_of(file).startswith(WITHOUT_DJANGO)], ids=name_of
+)
+def test_the_connection_test_knows_nothing_of_django(file: Path) -> None:
+    allowed = {"portal", "portal.outbound"}
+    strange = {
+        name for name in imported(file) if name.partition(".")[0] in {"django", "celery", "environ", "portal"}
+    }
+    assert strange <= allowed
+
+
+@pytest.mark.parametrize(
+    "modules", ["stores.formats, stores.rules, stores.expiry", "providers.connection.material"]
+)
+def test_what_is_pure_runs_without_django(modules: str) -> None:
+    script = f"import sys, {modules}; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 

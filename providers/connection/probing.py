@@ -1,0 +1,358 @@
+"""One connection test from the name to the HTTP answer; ends at the first problem, with a report in any case."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal
+
+from portal import outbound
+from providers.connection import client, failures, http, server
+from providers.connection.problem import Problem, Steps
+from providers.connection.report import Report, ServerCertificate, Step
+from providers.connection.target import Target
+from providers.connection.tls import BrokenError, Session, looks_like_tls
+from providers.connection.wire import ClosedError, End, TimeUpError, Wire, WireError
+
+TOTAL_SECONDS = 10.0
+NUDGE_SECONDS = 2.0
+"""How long a late refusal is waited for where no HTTP answer is asked for."""
+_TLS_WANTED = (b"HTTPS", b"SSL-enabled", b"TLS")
+"""What servers write to who speaks plain HTTP to their TLS port: nginx, Go and Node; Apache."""
+_HEAD_NOT_KNOWN = (405, 501)
+_TRIES_OF_POLICY = {
+    "blocked_by_policy": (
+        "The portal does not connect there: {why} Use a public address, or ask the portal's administrators to allow the network.",
+        "ours",
+    ),
+    "dns_failure": ("{why} Check the host name for typing errors, and that it exists in public DNS.", "ours"),
+    "connection_refused": (
+        "{why} Check the port, and ask the people who run the server whether it is running.",
+        "theirs",
+    ),
+    "connect_timeout": (
+        "{why} A firewall may drop our connection: ask the people who run the server to let it in.",
+        "network",
+    ),
+}
+
+
+def probe(
+    target: Target,
+    policy: outbound.Policy,
+    *,
+    now: dt.datetime,
+    on_step: Callable[[Step], None] | None = None,
+) -> Report:
+    """Tries a connection and says what is wrong with it. Never raises for what a server or the network does.
+
+    At most `outbound.CONNECT_SECONDS` to connect and `TOTAL_SECONDS` in total. Certificates are judged at `now`.
+    Our certificate is shown to whom asks for it; HTTP, with it the credentials, is sent only after the server has proved itself.
+    """
+    with ExitStack() as open_wires:
+        run = _Run(target, policy, now, Steps(on_step), open_wires)
+        try:
+            run.all()
+        except Problem as problem:
+            return run.report(ok=False, code=problem.code, message=problem.message, side=problem.side)
+        return run.report(ok=True, code="ok", message=run.success())
+
+
+class _Run:
+    """The state of one connection test."""
+
+    def __init__(
+        self,
+        target: Target,
+        policy: outbound.Policy,
+        now: dt.datetime,
+        steps: Steps,
+        open_wires: ExitStack,
+    ) -> None:
+        self._target = target
+        self._policy = policy
+        self._now = now
+        self._steps = steps
+        self._open_wires = open_wires
+        self._deadline = time.monotonic() + TOTAL_SECONDS
+        self._reached = outbound.Resolved(target.host, target.port, (), ())
+        self._found = Report(ok=False, code="", message="")
+
+    def all(self) -> None:
+        """Everything, in order. Raises Problem."""
+        wire = self._first_wire()
+        if self._target.tls:
+            self._over_tls(wire)
+        else:
+            self._plainly(wire)
+
+    def report(self, **outcome: object) -> Report:
+        """What was found, with its outcome."""
+        return dataclasses.replace(self._found, steps=tuple(self._steps.done), **outcome)  # type: ignore[arg-type]
+
+    def success(self) -> str:
+        """What to say when nothing is wrong."""
+        found = self._found
+        proved = "the server has proved itself" if self._target.tls else "TCP stands, without TLS"
+        spoken = f" over {found.protocol}" if found.protocol else ""
+        ours = " and has taken our certificate" if found.client_certificate_sent else ""
+        answer = f"; HTTP {found.http_status}" if self._target.path is not None else ""
+        return f"The connection works{spoken}: {proved}{ours}{answer}."
+
+    def _note(self, **found: object) -> None:
+        self._found = dataclasses.replace(self._found, **found)  # type: ignore[arg-type]
+
+    # The way to the server
+
+    def _first_wire(self) -> Wire:
+        target, until = self._target, time.monotonic() + outbound.CONNECT_SECONDS
+        with self._steps.step("address") as note:
+            try:
+                resolved = outbound.resolve(target.host, target.port, self._policy, until)
+            except outbound.OutboundError as error:
+                raise _unreached(error) from None
+            left_out = "".join(f" Left out: {why}." for why in resolved.refused[:3])
+            note.detail = f"{target.host}: {', '.join(map(str, resolved.addresses))}.{left_out}"
+        with self._steps.step("connection") as note:
+            try:
+                connected = outbound.connect(resolved, until)
+            except outbound.OutboundError as error:
+                raise _unreached(error) from None
+            note.detail = f"TCP to {connected.address}, port {target.port}."
+        self._reached = dataclasses.replace(resolved, addresses=(connected.address,))
+        return self._wire(connected)
+
+    def _another_wire(self) -> Wire:
+        """A fresh connection to the same address. Raises WireError."""
+        try:
+            return self._wire(outbound.connect(self._reached, self._deadline))
+        except outbound.OutboundError:
+            raise TimeUpError from None
+
+    def _wire(self, connected: outbound.Connected) -> Wire:
+        wire = Wire(connected.socket, self._deadline)
+        self._open_wires.callback(wire.close)
+        return wire
+
+    # TLS
+
+    def _over_tls(self, wire: Wire) -> None:
+        session = self._session(wire)
+        with self._steps.step("tls") as note:
+            refusal = self._handshake(session, wire)
+            note.detail = f"{session.protocol} with {session.cipher}."
+        self._prove_server(session)
+        exchange = self._exchange(session)
+        with self._steps.step("client certificate") as note:
+            if refusal:
+                raise refusal
+            outcome = self._first_answer(session, wire, exchange)
+            answered = isinstance(outcome, http.Answer)
+            note.detail = exchange.summary(accepted=answered or session.accepted)
+        self._judge_http(outcome)
+
+    def _session(self, wire: Wire) -> Session:
+        try:
+            return Session(wire, self._target, self._target.client)
+        except ValueError:
+            text = "Our certificate and our key cannot be used together for TLS. Choose another key store certificate."
+            raise Problem("client_certificate_refused", text, "ours") from None
+
+    def _handshake(self, session: Session, wire: Wire) -> Problem | None:
+        """The refusal of our certificate, if there was one: it is told after the verdict on the server."""
+        error: WireError | None = None
+        try:
+            session.handshake()
+        except WireError as failed:
+            error = failed
+        self._note_tls(session)
+        if error is None:
+            return None
+        if refusal := self._refusal(session, error):
+            return refusal
+        raise failures.handshake_failure(error, session, wire.beginning, self._target)
+
+    def _note_tls(self, session: Session) -> None:
+        self._note(
+            protocol=session.protocol,
+            cipher=session.cipher,
+            client_certificate_requested=session.requested,
+            client_certificate_sent=session.sent,
+            acceptable_cas=client.shown_names(session.acceptable_cas),
+        )
+
+    def _refusal(self, session: Session, error: WireError) -> Problem | None:
+        """The diagnosis when `error` speaks of our certificate, or comes where a refusal would."""
+        exchange = self._exchange(session)
+        if session.alert in client.ABOUT_CERTIFICATES and isinstance(error, BrokenError):
+            return exchange.refusal(client.in_words(session.alert), session.alert)
+        if not session.requested or (session.established and session.protocol != "TLSv1.3"):
+            return None
+        if isinstance(error, BrokenError) and session.alert is not None:
+            return exchange.refusal(client.in_words(session.alert), session.alert)
+        if isinstance(error, ClosedError) and error.end is not End.PROPER:
+            return exchange.refusal("it ended the connection after asking, which is probably the reason")
+        return None
+
+    def _exchange(self, session: Session) -> client.Exchange:
+        return client.Exchange(
+            self._target.client.chain if self._target.client else (),
+            session.requested,
+            session.sent,
+            session.acceptable_cas,
+            self._now,
+        )
+
+    def _prove_server(self, session: Session) -> None:
+        chain = server.read_chain(session.chain)
+        self._note(server_chain=tuple(ServerCertificate.of(one.facts) for one in chain))
+        verdict = server.judge(chain, self._target, self._now)
+        self._note(anchor=server.anchor_of(verdict))
+        server.check(chain, verdict, session.staple, self._target, self._now, self._steps)
+
+    # HTTP
+
+    def _first_answer(
+        self, session: Session, wire: Wire, exchange: client.Exchange
+    ) -> http.Answer | Problem | None:
+        """The first HTTP answer, or why there is none. Raises Problem when our certificate is refused, be it late."""
+        if self._target.path is None:
+            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+        try:
+            answer = http.ask(session, self._target, "HEAD")
+        except WireError as error:
+            self._note_tls(session)
+            if refusal := self._refusal(session, error):
+                raise refusal from None
+            return self._no_answer(error, session.alert)
+        except http.NoHttpError as error:
+            return self._no_http(error)
+        self._note_tls(session)
+        if answer.status in client.REFUSING_STATUS and session.requested:
+            self._raise_http_refusal(answer, exchange)
+        return answer
+
+    def _no_answer(self, error: WireError, alert: int | None = None) -> Problem | None:
+        """What the lack of an answer means; without a path only an abrupt end means something."""
+        abrupt = isinstance(error, BrokenError) or (isinstance(error, ClosedError) and error.end is End.RESET)
+        if self._target.path is None and not abrupt:
+            return None
+        if alert is not None:
+            return failures.ended_by_alert(alert)
+        return failures.wire_problem(error, "the HTTP answer")
+
+    def _no_http(self, error: http.NoHttpError) -> Problem | None:
+        return None if self._target.path is None else failures.no_http(error.octets)
+
+    def _raise_http_refusal(self, answer: http.Answer, exchange: client.Exchange) -> None:
+        """Asks once more by GET, since the reason stands in the body; raises Problem if it is our certificate."""
+        reason = self._once_more("GET", body=True)
+        if refusal := client.http_refusal(answer.status, reason.body if reason else b"", exchange):
+            self._note(http_status=answer.status)
+            raise refusal
+
+    def _once_more(self, method: Literal["HEAD", "GET"], *, body: bool = False) -> http.Answer | None:
+        """The answer to the same request on a fresh connection; None when there is none."""
+        try:
+            wire = self._another_wire()
+            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+            if not self._target.tls:
+                return http.ask(wire, self._target, method, body=body)
+            session = Session(wire, self._target, self._target.client)
+            session.handshake()
+            if session.chain != tuple(one.der for one in self._found.server_chain):
+                return None
+            return http.ask(session, self._target, method, body=body)
+        except (WireError, http.NoHttpError):
+            return None
+
+    def _judge_http(self, outcome: http.Answer | Problem | None) -> None:
+        """Raises Problem unless the answer is the one that is wished for; without a path none is."""
+        if outcome is None:
+            return
+        if isinstance(outcome, Problem):
+            with self._steps.step("http"):
+                raise outcome
+        self._note(http_status=outcome.status)
+        if self._target.path is None:
+            return
+        with self._steps.step("http") as note:
+            if outcome.status in _HEAD_NOT_KNOWN:
+                outcome = self._once_more("GET") or outcome
+                self._note(http_status=outcome.status)
+            _check_status(outcome)
+            note.detail = f"HTTP {outcome.status}."
+
+    # Without TLS
+
+    def _plainly(self, wire: Wire) -> None:
+        outcome = self._plain_answer(wire)
+        if isinstance(outcome, Problem) and outcome.code == "tls_expected":
+            with self._steps.step("tls"):
+                raise outcome
+        self._judge_http(outcome)
+
+    def _plain_answer(self, wire: Wire) -> http.Answer | Problem | None:
+        if self._target.path is None:
+            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+        try:
+            answer = http.ask(wire, self._target, "HEAD")
+        except http.NoHttpError as error:
+            if looks_like_tls(error.octets):
+                return self._tls_expected()
+            return self._no_http(error)
+        except WireError as error:
+            if isinstance(error, ClosedError) and self._answers_tls():
+                return self._tls_expected()
+            return self._no_answer(error)
+        if answer.status == 400:
+            reason = self._once_more("GET", body=True)
+            if reason and any(word in reason.body for word in _TLS_WANTED):
+                self._note(http_status=answer.status)
+                return self._tls_expected()
+        return answer
+
+    def _answers_tls(self) -> bool:
+        """Whether the port answers a TLS handshake; many such ports just hang up on plain HTTP."""
+        try:
+            wire = self._another_wire()
+        except WireError:
+            return False
+        wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+        session = Session(wire, self._target, None)
+        try:
+            session.handshake()
+        except WireError:
+            return session.speaks_tls
+        return True
+
+    def _tls_expected(self) -> Problem:
+        text = f"Port {self._target.port} speaks TLS, but TLS is switched off here. Switch it on, or choose the plain port."
+        return Problem("tls_expected", text, "ours")
+
+
+def _unreached(error: outbound.OutboundError) -> Problem:
+    text, side = _TRIES_OF_POLICY[error.code]
+    return Problem(error.code, text.format(why=error.sentence), side)  # type: ignore[arg-type]
+
+
+def _check_status(answer: http.Answer) -> None:
+    """Raises Problem unless the status says success (RFC 9110, section 15)."""
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    if status in (401, 403):
+        text = f"HTTP {status}: the connection is fine, but the server lets nobody in with these credentials. Check user name and password."
+        raise Problem("http_unauthorized", text, "ours")
+    if 300 <= status < 400:
+        where = f" to {failures.printable(answer.location.encode())}" if answer.location else ""
+        text = f"HTTP {status}: the server sends callers elsewhere{where}. Use that address if it is the right one; it was not followed."
+        raise Problem("http_redirect", text, "ours")
+    if status == 404:
+        text = "HTTP 404: the connection is fine, but there is nothing under this path. Check the catalogue path."
+        raise Problem("http_not_found", text, "ours")
+    text = f"HTTP {status}: the connection is fine, but the server fails to answer this request. Ask the people who run it."
+    raise Problem("http_error", text, "theirs")
