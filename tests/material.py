@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
@@ -88,11 +90,13 @@ def mint(
     issuer_name: str | None = None,
     critical: str = "",
     key_usage: bool = False,
+    hosts: Sequence[str] = (),
 ) -> Minted:
     """A certificate; self-signed without an issuer. `begin` and `end` are instants, or days from `NOW`.
 
     `key_name` shares a key with another certificate; `issuer_name` writes another name than the issuer's;
-    `critical` adds a critical extension with this object identifier; `key_usage` adds digital signature.
+    `critical` adds a critical extension with this object identifier; `key_usage` adds digital signature;
+    `hosts` are the names and addresses in its subject alternative name.
     """
     own = key(key_name or name, kind)
     subject = _named(name)
@@ -121,9 +125,31 @@ def mint(
             **flags,
         )
         builder = builder.add_extension(signing, critical=True)
+    if hosts:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_host(one) for one in hosts]), critical=False
+        )
     signer = issuer.key if issuer else own
     bare = isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     return Minted(builder.sign(signer, None if bare else hashes.SHA256()), own)
+
+
+def signed_with_sha1(minted: Minted, issuer: Minted) -> Minted:
+    """The same certificate with a true SHA-1 signature of its issuer, which has an EC key; the library makes no such certificates."""
+    loaded = asn1_x509.Certificate.load(minted.der)
+    for algorithm in (loaded["tbs_certificate"]["signature"], loaded["signature_algorithm"]):
+        algorithm["algorithm"] = "sha1_ecdsa"
+    assert isinstance(issuer.key, ec.EllipticCurvePrivateKey)
+    signature = issuer.key.sign(loaded["tbs_certificate"].dump(force=True), ec.ECDSA(hashes.SHA1()))
+    loaded["signature_value"] = signature
+    return Minted(x509.load_der_x509_certificate(loaded.dump(force=True)), minted.key)
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _named(name: str) -> x509.Name:
