@@ -52,7 +52,10 @@ _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 class OutboundError(Exception):
-    """No connection. `code` is blocked_by_policy, dns_failure, connection_refused or connect_timeout; `sentence` says why."""
+    """No connection.
+
+    `code` is blocked_by_policy, dns_failure, connection_reset, connection_refused or connect_timeout; `sentence` says why.
+    """
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -130,12 +133,6 @@ class Connected:
     address: Address
 
 
-def open_connection(host: str, port: int, policy: Policy) -> Connected:
-    """Resolves, judges and connects within `CONNECT_SECONDS`. Raises OutboundError."""
-    deadline = time.monotonic() + CONNECT_SECONDS
-    return connect(resolve(host, port, policy, deadline), deadline)
-
-
 def resolve(host: str, port: int, policy: Policy, deadline: float) -> Resolved:
     """The addresses of `host` that may be connected to; `deadline` is an instant of time.monotonic.
 
@@ -185,7 +182,7 @@ def _interleaved(addresses: Sequence[Address]) -> tuple[Address, ...]:
 def connect(resolved: Resolved, deadline: float) -> Connected:
     """A connection to the first address that answers, each tried `STAGGER_SECONDS` after the one before.
 
-    Raises OutboundError connection_refused or connect_timeout.
+    Raises OutboundError connection_reset, connection_refused or connect_timeout.
     """
     race = _Race(resolved.port)
     try:
@@ -261,6 +258,8 @@ class _Race:
 
 def _unreached(resolved: Resolved, failures: Sequence[int]) -> OutboundError:
     where = f"{', '.join(map(str, resolved.addresses))}, port {resolved.port}"
+    if errno.ECONNRESET in failures:
+        return OutboundError("connection_reset", f"{where}: the connection was taken and ended at once.")
     if errno.ECONNREFUSED in failures:
         return OutboundError("connection_refused", f"Nothing listens on {where}.")
     if len(failures) == len(resolved.addresses):

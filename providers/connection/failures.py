@@ -5,7 +5,7 @@ from __future__ import annotations
 from providers.connection.client import HANDSHAKE_FAILURE, in_words
 from providers.connection.problem import Problem
 from providers.connection.target import Target
-from providers.connection.tls import BrokenError, Session
+from providers.connection.tls import Session
 from providers.connection.wire import ClosedError, TimeUpError, TooMuchError, WireError
 
 _INSUFFICIENT_SECURITY, _PROTOCOL_VERSION, _UNRECOGNIZED_NAME = 71, 70, 112
@@ -30,9 +30,10 @@ def handshake_failure(error: WireError, session: Session, beginning: bytes, targ
         return timed_out("the TLS handshake")
     if isinstance(error, ClosedError):
         return closed("during the TLS handshake", "It may want another server name, or no TLS at all.")
-    if isinstance(error, BrokenError):
-        return _broken(session, target)
-    return not_tls(beginning)
+    if isinstance(error, TooMuchError):
+        text = "What the port sends looks like TLS, but its handshake does not end within 64 KiB. Check host and port."
+        return Problem("not_tls", text, "theirs")
+    return _broken(session, target)
 
 
 def _broken(session: Session, target: Target) -> Problem:

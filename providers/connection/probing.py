@@ -16,6 +16,7 @@ from providers.connection.report import Report, ServerCertificate, Step
 from providers.connection.target import Target
 from providers.connection.tls import BrokenError, Session, looks_like_tls
 from providers.connection.wire import ClosedError, End, TimeUpError, Wire, WireError
+from stores.rules.wording import quoted
 
 TOTAL_SECONDS = 10.0
 NUDGE_SECONDS = 2.0
@@ -29,6 +30,10 @@ _TRIES_OF_POLICY = {
         "ours",
     ),
     "dns_failure": ("{why} Check the host name for typing errors, and that it exists in public DNS.", "ours"),
+    "connection_reset": (
+        "{why} Something between may do that, or a server that knows us not: ask the people who run the server.",
+        "theirs",
+    ),
     "connection_refused": (
         "{why} Check the port, and ask the people who run the server whether it is running.",
         "theirs",
@@ -98,7 +103,7 @@ class _Run:
         found = self._found
         proved = "the server has proved itself" if self._target.tls else "TCP stands, without TLS"
         spoken = f" over {found.protocol}" if found.protocol else ""
-        ours = " and has taken our certificate" if found.client_certificate_sent else ""
+        ours = " and was shown our certificate" if found.client_certificate_sent else ""
         answer = f"; HTTP {found.http_status}" if self._target.path is not None else ""
         return f"The connection works{spoken}: {proved}{ours}{answer}."
 
@@ -145,13 +150,12 @@ class _Run:
             refusal = self._handshake(session, wire)
             note.detail = f"{session.protocol} with {session.cipher}."
         self._prove_server(session)
-        exchange = self._exchange(session)
         with self._steps.step("client certificate") as note:
             if refusal:
                 raise refusal
-            outcome = self._first_answer(session, wire, exchange)
-            answered = isinstance(outcome, http.Answer)
-            note.detail = exchange.summary(accepted=answered or session.accepted)
+            outcome = self._first_answer(session, wire)
+            accepted = session.accepted or isinstance(outcome, http.Answer)
+            note.detail = self._exchange(session).summary(accepted=accepted)
         self._judge_http(outcome)
 
     def _session(self, wire: Wire) -> Session:
@@ -186,15 +190,14 @@ class _Run:
 
     def _refusal(self, session: Session, error: WireError) -> Problem | None:
         """The diagnosis when `error` speaks of our certificate, or comes where a refusal would."""
-        exchange = self._exchange(session)
-        if session.alert in client.ABOUT_CERTIFICATES and isinstance(error, BrokenError):
-            return exchange.refusal(client.in_words(session.alert), session.alert)
-        if not session.requested or (session.established and session.protocol != "TLSv1.3"):
+        past = session.heard or (session.established and session.protocol != "TLSv1.3")
+        if not session.answered or (past and session.alert not in client.ABOUT_CERTIFICATES):
             return None
         if isinstance(error, BrokenError) and session.alert is not None:
-            return exchange.refusal(client.in_words(session.alert), session.alert)
+            return self._exchange(session).refusal(client.in_words(session.alert), session.alert)
         if isinstance(error, ClosedError) and error.end is not End.PROPER:
-            return exchange.refusal("it ended the connection after asking, which is probably the reason")
+            how = "it ended the connection after asking, which is probably the reason"
+            return self._exchange(session).refusal(how)
         return None
 
     def _exchange(self, session: Session) -> client.Exchange:
@@ -207,17 +210,23 @@ class _Run:
         )
 
     def _prove_server(self, session: Session) -> None:
-        chain = server.read_chain(session.chain)
-        self._note(server_chain=tuple(ServerCertificate.of(one.facts) for one in chain))
-        verdict = server.judge(chain, self._target, self._now)
-        self._note(anchor=server.anchor_of(verdict))
-        server.check(chain, verdict, session.staple, self._target, self._now, self._steps)
+        target = self._target
+        with self._steps.step("server certificate") as note:
+            chain = server.read_chain(session.chain)
+            self._note(server_chain=tuple(ServerCertificate.of(one.facts) for one in chain))
+            verdict = server.judge(chain, target, self._now)
+            self._note(anchor=server.anchor_of(verdict))
+            note.detail = server.check_chain(chain, verdict, session.staple, target)
+        if target.check_host_name:
+            with self._steps.step("host name") as note:
+                note.detail = server.check_name(chain[0].facts, target.name)
+        if target.pins:
+            with self._steps.step("pins") as note:
+                note.detail = server.check_pins(verdict, target.pins)
 
     # HTTP
 
-    def _first_answer(
-        self, session: Session, wire: Wire, exchange: client.Exchange
-    ) -> http.Answer | Problem | None:
+    def _first_answer(self, session: Session, wire: Wire) -> http.Answer | Problem | None:
         """The first HTTP answer, or why there is none. Raises Problem when our certificate is refused, be it late."""
         if self._target.path is None:
             wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
@@ -232,7 +241,7 @@ class _Run:
             return self._no_http(error)
         self._note_tls(session)
         if answer.status in client.REFUSING_STATUS and session.requested:
-            self._raise_http_refusal(answer, exchange)
+            self._raise_http_refusal(answer, self._exchange(session))
         return answer
 
     def _no_answer(self, error: WireError, alert: int | None = None) -> Problem | None:
@@ -348,7 +357,7 @@ def _check_status(answer: http.Answer) -> None:
         text = f"HTTP {status}: the connection is fine, but the server lets nobody in with these credentials. Check user name and password."
         raise Problem("http_unauthorized", text, "ours")
     if 300 <= status < 400:
-        where = f" to {failures.printable(answer.location.encode())}" if answer.location else ""
+        where = f" to {quoted(answer.location.partition('?')[0])}" if answer.location else ""
         text = f"HTTP {status}: the server sends callers elsewhere{where}. Use that address if it is the right one; it was not followed."
         raise Problem("http_redirect", text, "ours")
     if status == 404:

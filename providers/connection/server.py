@@ -13,7 +13,7 @@ from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseStatus
 from cryptography.x509.oid import NameOID
 
 from providers.connection import identity
-from providers.connection.problem import Problem, Steps
+from providers.connection.problem import Problem
 from providers.connection.report import ServerCertificate
 from providers.connection.target import Target, ip_address
 from providers.connection.verify import Verdict, public_roots, verify
@@ -75,25 +75,14 @@ def judge(chain: Sequence[Shown], target: Target, now: dt.datetime) -> Verdict:
     return verdict
 
 
-def check(
-    chain: Sequence[Shown], verdict: Verdict, staple: bytes, target: Target, now: dt.datetime, steps: Steps
-) -> None:
-    """The steps that prove the server. Raises Problem with the first of the codes that applies."""
+def check_chain(chain: Sequence[Shown], verdict: Verdict, staple: bytes, target: Target) -> str:
+    """What proves the server's certificate. Raises Problem with the first of the codes up to server_weak that applies."""
     leaf = chain[0].facts
-    with steps.step("server certificate") as note:
-        _check_dates(verdict)
-        _check_staple(chain, staple)
-        _check_path(verdict, target, leaf)
-        _check_strength(chain, verdict)
-        note.detail = _verified(leaf, verdict)
-    if target.check_host_name:
-        with steps.step("host name") as note:
-            _check_name(leaf, target.name)
-            note.detail = f"The certificate is made for {target.name}."
-    if target.pins:
-        with steps.step("pins") as note:
-            _check_pins(verdict, target.pins)
-            note.detail = "A key of the verified path has one of the pins."
+    _check_dates(verdict)
+    _check_staple(chain[0], staple)
+    _check_path(verdict, target, leaf)
+    _check_strength(chain, verdict)
+    return _verified(leaf, verdict)
 
 
 def _check_dates(verdict: Verdict) -> None:
@@ -114,9 +103,8 @@ def _check_dates(verdict: Verdict) -> None:
     raise Problem(verdict.code, text, "theirs")
 
 
-def _check_staple(chain: Sequence[Shown], staple: bytes) -> None:
+def _check_staple(leaf: Shown, staple: bytes) -> None:
     """Raises Problem when the server itself hands over the news that its certificate is revoked (RFC 6960)."""
-    leaf = chain[0]
     if (revoked := _revoked_at(staple, leaf.loaded.serial_number)) is None:
         return
     text = (
@@ -218,9 +206,10 @@ def _verified(leaf: Certificate, verdict: Verdict) -> str:
     return f"{quoted(leaf.common_name)} {how}, and is valid until {instant(leaf.not_after)}.{order}"
 
 
-def _check_name(leaf: Certificate, name: str) -> None:
+def check_name(leaf: Certificate, name: str) -> str:
+    """Under which name the certificate is right. Raises Problem server_name_mismatch."""
     if identity.matches(name, leaf.names):
-        return
+        return f"The certificate is made for {name}."
     kind = "IP:" if ip_address(name) else "DNS:"
     names = [shown.partition(":")[2] for shown in leaf.names if shown.startswith(("DNS:", "IP:"))]
     has = f"it is made for {listed(names, 5)}" if names else "it names no host at all"
@@ -231,9 +220,10 @@ def _check_name(leaf: Certificate, name: str) -> None:
     raise Problem("server_name_mismatch", text, "theirs")
 
 
-def _check_pins(verdict: Verdict, pins: Sequence[str]) -> None:
+def check_pins(verdict: Verdict, pins: Sequence[str]) -> str:
+    """That a pin is there. Raises Problem pin_mismatch."""
     if identity.has_pin(verdict.path, pins):
-        return
+        return "A key of the verified path has one of the pins."
     text = (
         f"The server's key is none of the pinned ones: seen was {identity.spki_pin(verdict.path[0])}, pinned is {listed(pins, 5)}. "
         "If the people who run the server have changed the key, pin the new one; if not, somebody else answers in their place."

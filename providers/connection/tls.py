@@ -39,8 +39,12 @@ class Session:
         """Why OpenSSL gave up, in its words."""
         self.requested = self.sent = False
         """Whether the server asked for our certificate, and whether it got one."""
+        self.answered = False
+        """Whether we have answered its request, be it with none."""
         self.accepted = False
         """Whether the server went on after our certificate, so that it has surely looked at it."""
+        self.heard = False
+        """Whether the server has said anything in what was agreed on."""
         self.staple = b""
         """The OCSP response that the server added (RFC 6066, section 8)."""
         context = _context(client)
@@ -64,7 +68,9 @@ class Session:
 
     def read(self) -> bytes:
         """At least one octet. Raises BrokenError, or WireError, a ClosedError also when the server said that it ends."""
-        return self._run(lambda: self._connection.recv(16 * 1024))
+        octets = self._run(lambda: self._connection.recv(16 * 1024))
+        self.heard = True
+        return octets
 
     @property
     def protocol(self) -> str:
@@ -135,6 +141,7 @@ class Session:
         elif where & SSL.SSL_CB_LOOP:
             state = connection.get_state_string()
             self.requested |= b"read server certificate request" in state
+            self.answered |= b"write client certificate" in state
             self.sent |= b"write certificate verify" in state
             # Before TLS 1.3 the server's own finish comes after it has looked, since then a ticket does.
             self.accepted |= b"read server session ticket" in state

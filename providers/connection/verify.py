@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -21,7 +21,6 @@ from stores.formats.library import library
 from stores.formats.signatures import is_signed_by
 
 SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
-_STORES_KEPT = 64
 _MOST_CERTIFICATES = 30
 """Of a chain as sent; what comes after is not looked at."""
 _EXPIRED, _NOT_YET_VALID = 10, 9
@@ -49,7 +48,7 @@ class Verdict:
 
 
 class _Anchors:
-    """Trust entries in OpenSSL's form; built once, used by many threads."""
+    """Trust entries in OpenSSL's form, for any number of threads."""
 
     def __init__(self, anchors: Sequence[x509.Certificate]) -> None:
         self._lock = threading.Lock()
@@ -63,11 +62,6 @@ class _Anchors:
         with self._lock:  # the time is a property of the store
             self._store.set_time(now.astimezone(dt.UTC))
             return crypto.X509StoreContext(self._store, chain[0], chain[1:]).get_verified_chain()
-
-
-@lru_cache(maxsize=_STORES_KEPT)
-def _prepared(anchors: tuple[x509.Certificate, ...]) -> _Anchors:
-    return _Anchors(anchors)
 
 
 @cache
@@ -84,22 +78,31 @@ def public_roots() -> tuple[x509.Certificate, ...]:
         return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
 
 
+@cache
+def _prepared_public() -> _Anchors:
+    return _Anchors(public_roots())
+
+
 def verify(
     chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate], now: dt.datetime
 ) -> Verdict:
     """Judges a chain as sent, the leaf first and the rest in any order, at the instant `now`.
 
-    Only `anchors` are trusted, and any certificate may be one, also an intermediate or the leaf itself (RFC 5280, section 6.1).
+    Only `anchors` are trusted, and any certificate may be one, also an intermediate or the leaf itself (RFC 5280,
+    section 6.1). The tuple of `public_roots` is prepared only once.
     """
     chain = tuple(chain[:_MOST_CERTIFICATES])
     sent = _ordered(chain)
     reordered = sent != chain[: len(sent)]
     try:
-        path = _prepared(tuple(anchors)).path([crypto.X509.from_cryptography(one) for one in chain], now)
+        prepared = _prepared_public() if anchors is public_roots() else _Anchors(anchors)
+        path = prepared.path([crypto.X509.from_cryptography(one) for one in chain], now)
     except crypto.X509StoreContextError as error:
         return _failure(sent, anchors, now, error, reordered)
     found = tuple(certificate.to_cryptography() for certificate in path)
-    return Verdict("ok", found, found[-1], reordered=reordered)
+    # OpenSSL goes on above a trusted intermediate or leaf as far as the certificates sent reach.
+    end = max(place for place, certificate in enumerate(found, 1) if certificate in anchors)
+    return Verdict("ok", found[:end], found[end - 1], reordered=reordered)
 
 
 def _failure(
