@@ -89,8 +89,8 @@ class CaseAdmin(ReadOnlyAdmin):
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyAdmin):
     fields = (
-        "team", "flag", "user", "recipient", "channel", "state", "created_at", "due_at", "attempts", "attempted_at", "seconds",
-        "sent_at", "error", "read_at",
+        "team", "flag", "key", visibly("title"), visibly("text"), "user", "recipient", "channel", "state", "created_at", "due_at",
+        "attempts", "attempted_at", "seconds", "sent_at", "error", "read_at",
     )  # fmt: skip
     list_display = ("recipient", "channel", "state", "team", "created_at", "attempts", "sent_at")
     list_filter = ("channel", "state")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
 from django.db import models
@@ -307,6 +308,12 @@ class Case(models.Model):
     def __str__(self) -> str:
         return f"replace {self.certificate}"
 
+    @property
+    def confirmations(self) -> list[dict[str, Any]]:
+        """What those behind providers say that they have installed, the instants as such."""
+        said = [one for one in self.evidence if one["kind"] == "installed"]
+        return [one | {"at": dt.datetime.fromisoformat(one["at"])} for one in said]
+
 
 class Notice(models.Model):
     """One message for one recipient over one channel: the outbox and the inbox."""
@@ -373,3 +380,12 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel} notice to {self.recipient}"
+
+    def get_absolute_url(self) -> str:
+        """The page of what it is about."""
+        return self.flag.version.certificate.get_absolute_url() if self.flag else self.url
+
+    @property
+    def about(self) -> str:
+        """What it is about, in a few words: the name of a certificate, else its title."""
+        return self.flag.version.certificate.name if self.flag else self.title

@@ -15,7 +15,7 @@ from stores.expiry import Stage
 from stores.models import Case, Certificate, ChainCertificate, Flag, Notice, Version
 from stores.usage import Use, uses_of
 
-Part = Literal["itself", "link", "bundle"]
+Part = Literal["itself", "link", "bundle", "anchor"]
 HEAVY = ("sealed_key", "findings")
 
 
@@ -28,7 +28,7 @@ class Prompt:
     ends_at: dt.datetime
     ends_name: str
     part: Part
-    """What ends: the certificate itself, a link above it in its chain, or one of a bundle."""
+    """What ends: the certificate itself, a link above it in its chain, one of a bundle, or the one entry in which a server's chain ends."""
     links: int
     own_end: dt.datetime | None
     uses: Sequence[Use]
@@ -52,6 +52,8 @@ class Prompt:
         name, words = visible(self.certificate.name), in_words(self.ends_at, self.now)
         if words == "never":
             return f"{name} does not end"
+        if self.part == "anchor":
+            return f"{visible(self.ends_name)} {'ended' if self.ended else 'ends'} {words}"
         if self.part == "bundle":
             return f"{name}: 1 of {self.links:,} {'ended' if self.ended else 'ends'} {words}"
         return f"{name} {'failed' if self.ended else 'fails'} {words}"
@@ -62,6 +64,8 @@ class Prompt:
         name, ends = visible(self.ends_name), "ended" if self.ended else "ends"
         if self.part == "itself":
             return f"when the certificate itself {ends}"
+        if self.part == "anchor":
+            return f"because {name}, in which the server's chain ends, {ends}"
         what = "a link of its chain" if self.part == "link" else f"1 of {self.links:,} certificates in it"
         return f"because {name}, {what}, {ends}"
 
@@ -77,7 +81,20 @@ class Prompt:
         if self.part == "itself":
             return "itself"
         name = visible(self.ends_name)
-        return name if self.part == "link" else f"1 of {self.links:,}: {name}"
+        return name if self.part in ("link", "anchor") else f"1 of {self.links:,}: {name}"
+
+    @property
+    def url(self) -> str:
+        return self.certificate.get_absolute_url()
+
+    @property
+    def label(self) -> str:
+        """Store and name of the certificate."""
+        return f"{self.certificate.store.name} / {self.certificate.name}"
+
+    @property
+    def url(self) -> str:
+        return self.certificate.get_absolute_url()
 
     @property
     def replace_url(self) -> str:
@@ -113,10 +130,12 @@ def explained_certificates(certificates: QuerySet[Certificate]) -> QuerySet[Cert
 
 
 def explained_notices(notices: QuerySet[Notice]) -> QuerySet[Notice]:
-    """Notices with all that `prompts_of` says of them, still one query."""
+    """Notices with all that `items_of` says of them, still one query."""
     certificate = "flag__version__certificate"
     heavy = [f"{certificate}__search_text", *(f"flag__version__{name}" for name in HEAVY)]
-    related = notices.select_related(f"{certificate}__store", f"{certificate}__team", "user").defer(*heavy)
+    related = notices.select_related(f"{certificate}__store", f"{certificate}__team", "team", "user").defer(
+        *heavy
+    )
     return _explained(related, "flag__version")
 
 
@@ -142,7 +161,7 @@ def prompts_of(rows: Sequence[Row], now: dt.datetime, *, with_uses: bool = True)
 def _certificate(row: Row) -> Certificate:
     if isinstance(row, Certificate):
         return row
-    return row.flag.version.certificate if isinstance(row, Notice) else row.certificate
+    return cast(Flag, row.flag).version.certificate if isinstance(row, Notice) else row.certificate
 
 
 def _prompt(row: Any, uses: Sequence[Use], now: dt.datetime) -> Prompt:
@@ -160,7 +179,8 @@ def _prompt(row: Any, uses: Sequence[Use], now: dt.datetime) -> Prompt:
 def _end_of(row: Any) -> tuple[str, dt.datetime, str, str]:
     """Stage, instant, name and digest of the end that is spoken of."""
     if isinstance(row, Notice):
-        return row.flag.stage, row.flag.ends_at, row.flag.ends_name, row.flag.ends_sha256
+        flag = cast(Flag, row.flag)
+        return flag.stage, flag.ends_at, flag.ends_name, flag.ends_sha256
     if isinstance(row, Case):
         return row.stage, row.fails_at, cast(Any, row).ends_name or "", cast(Any, row).ends_sha256 or ""
     return row.stage, row.fails_at, row.fails_name, row.fails_sha256

@@ -18,7 +18,8 @@ from portal.models import Membership
 from portal.templatetags.portal_tags import visible
 from stores.models import Notice
 from stores.notices import email
-from stores.prompts import Prompt, explained_notices, prompts_of
+from stores.notices.items import Item, items_of
+from stores.prompts import explained_notices
 
 log = logging.getLogger("storekeeper")
 BATCH = 2000
@@ -83,7 +84,7 @@ def _claim(ids: Sequence[str], now: dt.datetime) -> bool:
 def _deliver_one(ids: Sequence[str], now: dt.datetime, done: Delivered) -> bool:
     """Sends one message and records how it went; False when no other message can be sent now."""
     found = list(explained_notices(Notice.objects.filter(pk__in=ids)))
-    rows = _still_theirs(list(zip(found, prompts_of(found, now), strict=True)), done)
+    rows = _still_theirs(list(zip(found, items_of(found, now), strict=True)), done)
     if not rows:
         return True
     begun = time.monotonic()
@@ -99,7 +100,7 @@ def _deliver_one(ids: Sequence[str], now: dt.datetime, done: Delivered) -> bool:
     return not failure.server_lost
 
 
-def _still_theirs(rows: list[tuple[Notice, Prompt]], done: Delivered) -> list[tuple[Notice, Prompt]]:
+def _still_theirs(rows: list[tuple[Notice, Item]], done: Delivered) -> list[tuple[Notice, Item]]:
     """Without notices of teams that the recipient has left since."""
     people = {row.user_id for row, _ in rows}
     memberships = set(
@@ -112,7 +113,7 @@ def _still_theirs(rows: list[tuple[Notice, Prompt]], done: Delivered) -> list[tu
     return [row for row in rows if row not in gone]
 
 
-def _send(rows: Sequence[tuple[Notice, Prompt]]) -> Failure | None:
+def _send(rows: Sequence[tuple[Notice, Item]]) -> Failure | None:
     try:
         email.compose(rows).send()
     except OSError as error:
@@ -145,7 +146,7 @@ def _answered(code: int, text: bytes | str) -> Failure:
 
 
 def _record_failure(
-    rows: Sequence[tuple[Notice, Prompt]], failure: Failure, now: dt.datetime, seconds: float, done: Delivered
+    rows: Sequence[tuple[Notice, Item]], failure: Failure, now: dt.datetime, seconds: float, done: Delivered
 ) -> None:
     attempts = max(row.attempts for row, _ in rows)
     if failure.again and attempts <= len(PAUSES):
@@ -157,7 +158,7 @@ def _record_failure(
         done.failed += len(rows)
 
 
-def _record(rows: Sequence[tuple[Notice, Prompt]], **outcome: object) -> None:
+def _record(rows: Sequence[tuple[Notice, Item]], **outcome: object) -> None:
     """Writes the outcome unless the notices were withdrawn meanwhile, or given to another sender because this one was slow."""
     ids, attempted_at = [row.pk for row, _ in rows], rows[0][0].attempted_at
     Notice.objects.filter(pk__in=ids, attempted_at=attempted_at).update(**outcome)

@@ -12,29 +12,33 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 from stores.models import Notice
-from stores.prompts import Prompt, one_each
+from stores.notices.items import Item, most_urgent_first
+from stores.prompts import Prompt
 
 MOST_SHOWN = 50
 
 
-def compose(rows: Sequence[tuple[Notice, Prompt]]) -> EmailMultiAlternatives:
+def compose(rows: Sequence[tuple[Notice, Item]]) -> EmailMultiAlternatives:
     """The message that tells one recipient these notices; not empty."""
     first = rows[0][0]
-    prompts = one_each(prompt for _, prompt in rows)
+    items = most_urgent_first(item for _, item in rows)
+    subject = _subject(items)
     context = {
-        "prompts": prompts[:MOST_SHOWN],
-        "more": len(prompts) - MOST_SHOWN,
+        "subject": subject,
+        "items": items[:MOST_SHOWN],
+        "more": len(items) - MOST_SHOWN,
+        "has_ends": any(isinstance(item, Prompt) for item in items),
         "portal": settings.STOREKEEPER_URL,
         # The tags that say dates look for the reader's zone where a page has it.
         "request": SimpleNamespace(user=first.user),
     }
     message = EmailMultiAlternatives(
-        subject=_subject(prompts),
-        body=render_to_string("emails/replace.txt", context),
+        subject=subject,
+        body=render_to_string("emails/notices.txt", context),
         to=[first.recipient],
         headers={"Message-ID": message_id([row.pk for row, _ in rows]), "Auto-Submitted": "auto-generated"},
     )
-    message.attach_alternative(render_to_string("emails/replace.html", context), "text/html")
+    message.attach_alternative(render_to_string("emails/notices.html", context), "text/html")
     return message
 
 
@@ -44,6 +48,6 @@ def message_id(ids: Sequence[str]) -> str:
     return f"<notices-{digest}@{urlsplit(settings.STOREKEEPER_URL).hostname}>"
 
 
-def _subject(prompts: Sequence[Prompt]) -> str:
-    more = f", and {len(prompts) - 1:,} more" if len(prompts) > 1 else ""
-    return " ".join(f"{prompts[0].headline}{more}".split())
+def _subject(items: Sequence[Item]) -> str:
+    more = f", and {len(items) - 1:,} more" if len(items) > 1 else ""
+    return " ".join(f"{items[0].headline}{more}".split())

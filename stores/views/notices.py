@@ -14,7 +14,8 @@ from portal.models import Team, User
 from portal.paging import page
 from portal.permissions import Action, allowed, guarded
 from stores.models import Notice
-from stores.prompts import HEAVY, explained_notices, prompts_of
+from stores.notices.items import items_of
+from stores.prompts import HEAVY, explained_notices
 from stores.querysets import NoticeQuerySet
 
 MOST_FAILED = 20
@@ -25,8 +26,8 @@ def notices(request: HttpRequest, team: Team) -> HttpResponse:
     """The user's notices of the team, the newest first; for owners also what reached nobody."""
     rows = explained_notices(_inbox(request, team))
     shown = page(rows, F("created_at"), descending=True, cursor=request.GET.get("cursor", ""))
-    prompts = prompts_of(shown.rows, timezone.now())
-    context = {"page": shown, "rows": zip(shown.rows, prompts, strict=True), "failed": _failed(request, team)}
+    items = items_of(shown.rows, timezone.now())
+    context = {"page": shown, "rows": zip(shown.rows, items, strict=True), "failed": _failed(request, team)}
     return render(request, "stores/notices.html", context)
 
 

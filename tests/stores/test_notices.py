@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from typing import Any
@@ -21,27 +20,13 @@ from stores.models import Notice, Version
 from stores.notices import delivery, email
 from stores.notices.delivery import PAUSES, STUCK_AFTER, Delivered, deliver
 from tests.cast import Cast, client_of
-from tests.mail_server import Mailbox, MailServer
+from tests.mail_server import Mailbox
 from tests.material import NOW
 from tests.stores.watched import Link, day, watched
 
 pytestmark = pytest.mark.usefixtures("now")
 SOON = Link("orders.example.org", end=5)
 LATER = NOW + dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def mailbox(settings: Settings) -> Iterator[Mailbox]:
-    """What a real mail server takes."""
-    box = Mailbox()
-    server = MailServer(box)
-    server.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
-    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-    settings.EMAIL_TIMEOUT = 5
-    yield box
-    server.stop()
 
 
 def due(team: Team, *links: Link, name: str = "orders-client", used: bool = True, **more: object) -> Version:
