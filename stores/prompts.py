@@ -93,10 +93,6 @@ class Prompt:
         return f"{self.certificate.store.name} / {self.certificate.name}"
 
     @property
-    def url(self) -> str:
-        return self.certificate.get_absolute_url()
-
-    @property
     def replace_url(self) -> str:
         return reverse("stores:replace", args=[self.certificate.pk])
 
