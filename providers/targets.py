@@ -38,6 +38,7 @@ def target_of(provider: Provider, *, staged: Version | None = None) -> Prepared:
     Unavailable `key_does_not_open` or `password_does_not_open` when the key ring does not fit.
     """
     shown = _shown(provider, staged)
+    path = f"{provider.path_prefix}{provider.collection_path}"
     target = Target(
         host=provider.host,
         port=provider.port,
@@ -47,8 +48,8 @@ def target_of(provider: Provider, *, staged: Version | None = None) -> Prepared:
         client=_material(shown) if shown else None,
         trust=anchors_of(provider, staged=staged),
         also_public=provider.trust_public,
-        path=f"{provider.path_prefix}{provider.collection_path}" or None,
-        credentials=_credentials(provider),
+        path=path or None,
+        credentials=_credentials(provider) if path else None,
         pins=tuple(provider.spki_pins),
     )
     return Prepared(target, shown)
