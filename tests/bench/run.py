@@ -1,4 +1,4 @@
-"""`make bench`: measures uploads, pages and the expiry scan, and writes JSON.
+"""`make bench`: measures uploads, connection tests, pages and the expiry scan, and writes JSON.
 
 Runs on a database of its own: a temporary folder, or an empty one named by DATABASE_URL.
 """
@@ -44,14 +44,16 @@ def measure(sizes: list[int]) -> dict[str, object]:
     import django
 
     django.setup()
+    from django.conf import settings
     from django.core.management import call_command
     from django.db import connection
     from django.utils import timezone
 
-    from tests.bench import pages, populate, uploads
+    from tests.bench import connections, pages, populate, uploads
 
     call_command("migrate", verbosity=0)
     call_command("createcachetable", verbosity=0)
+    (settings.BROKER / "queue").mkdir(parents=True)  # nobody reads it: what is measured is run here
     team = populate.bench_team()
     user = populate.owner_of(team)
     results: dict[str, object] = {
@@ -63,6 +65,7 @@ def measure(sizes: list[int]) -> dict[str, object]:
         }
     }
     results["uploads"] = uploads.measure(team, user)
+    results["connection tests"] = connections.measure(team, user)
     for size in sizes:
         grown = populate.bench_team()
         keeper = populate.owner_of(grown)
