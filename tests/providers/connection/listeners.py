@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Version = Literal["1.0", "1.1", "1.2", "1.3"]
+Wanted = Literal["", "optional", "required"]
 MODERN: tuple[Version, ...] = ("1.2", "1.3")
+_ASKING: tuple[Wanted, ...] = ("required", "optional")
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Listener:
     show: str = "right"
     """One of `pki.servers`."""
     versions: tuple[Version, ...] = MODERN
-    client: Literal["", "optional", "required"] = ""
+    client: Wanted = ""
     client_cas: str = "client-cas"
     """The file of the authorities that clients are checked against."""
     revocations: bool = False
@@ -33,7 +35,7 @@ class Listener:
 
 BOTH_WAYS = {
     f"{version} {client}": Listener(versions=(version,), client=client)
-    for version, client in itertools.product(MODERN, ("required", "optional"))
+    for version, client in itertools.product(MODERN, _ASKING)
 }
 """Every kind of server has these."""
 ONE_WAY = {"right": Listener()}

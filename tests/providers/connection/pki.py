@@ -159,7 +159,7 @@ def _revocations(issuer: Minted, *entries: x509.RevokedCertificate) -> bytes:
     builder = x509.CertificateRevocationListBuilder(issuer.certificate.subject, _day(-1), _day(30))
     for entry in entries:
         builder = builder.add_revoked_certificate(entry)
-    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def _staple(status: ocsp.OCSPCertStatus) -> bytes:
@@ -177,5 +177,5 @@ def _staple(status: ocsp.OCSPCertStatus) -> bytes:
         revocation_reason=x509.ReasonFlags.key_compromise if gone else None,
     )
     named = builder.responder_id(ocsp.OCSPResponderEncoding.NAME, issuer.certificate)
-    answer = named.sign(issuer.key, hashes.SHA256())  # type: ignore[arg-type]
+    answer = named.sign(issuer.key, hashes.SHA256())
     return answer.public_bytes(serialization.Encoding.DER)

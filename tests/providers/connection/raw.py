@@ -88,7 +88,8 @@ class BlackHole:
 def behaviours(folder: Path) -> dict[str, Behaviour]:
     """Each misbehaviour by its name."""
     old, new = context(folder, Listener(versions=("1.2",))), context(folder, Listener(versions=("1.3",)))
-    asking = context(folder, Listener(versions=("1.3",), client="optional"))
+    without_tickets = context(folder, Listener(versions=("1.3",), client="optional"))
+    without_tickets.num_tickets = 0
     wanting = context(folder, Listener(versions=("1.3",), client="required"))
     head = b"HTTP/1.1 200 OK\r\n"
     return {
@@ -102,7 +103,7 @@ def behaviours(folder: Path) -> dict[str, Behaviour]:
         "close after accept": _nothing,
         "close after ClientHello": _after_hello(b"", _nothing),
         "close after the request": _inside(new, _answering(b"", _nothing)),
-        "reset after asking": _inside(asking, _reset),
+        "reset instead of a refusal": _inside(without_tickets, _reset),
         "late refusal": _refusing_late(wanting, 1.0),
         "garbage": _after_hello(bytes(range(256)) * 4, _nothing),
         "banner of SSH": _say(b"SSH-2.0-OpenSSH_9.2\r\n"),

@@ -108,7 +108,7 @@ def _refused_late() -> Iterator[Situation]:
             f"{kind} refuses where no HTTP is asked for", "client_certificate_required", f"{kind}/1.3 required", path=None,
             requested=True, sent=False,
         )  # fmt: skip
-    where = "raw/reset after asking"
+    where = "raw/reset instead of a refusal"
     yield Situation(
         "reset instead of a refusal: none", "client_certificate_required", where, requested=True, sent=False
     )
