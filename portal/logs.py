@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 
 from django.conf import settings
@@ -13,6 +14,9 @@ from django.http.multipartparser import MultiPartParserError
 
 REFUSED = (BadRequest, SuspiciousOperation, UnreadablePostError, MultiPartParserError)
 """What was sent is at fault, or whoever sent it has gone."""
+
+SECRET_PATHS = re.compile(r"(/(?:share|accounts/once)/)[^/\s?]+")
+"""Addresses whose next part opens something by itself."""
 
 
 def database_is_away(error: BaseException | None) -> bool:
@@ -42,4 +46,14 @@ class Brief(logging.Filter):
         if isinstance(error, REFUSED) or database_is_away(error):
             record.msg, record.args = f"{record.getMessage()} ({type(error).__name__})", ()
             record.exc_info = record.exc_text = None
+        return True
+
+
+class Discreet(logging.Filter):
+    """Takes secrets out of addresses: whoever reads the log must not be able to open what they open."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if (discreet := SECRET_PATHS.sub(r"\1…", said)) != said:
+            record.msg, record.args = discreet, ()
         return True

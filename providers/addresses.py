@@ -9,7 +9,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import idna
 
@@ -21,6 +21,11 @@ PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+")
 PIN_START = re.compile(r"(?:pin-)?sha256(?://|/|=|:)")
 PIN_OCTETS = 32
 MOST_PINS = 20
+BACKUP_COMMANDS = (
+    "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out backup.key",
+    "openssl pkey -in backup.key -pubout -outform DER | openssl dgst -sha256 -binary | base64",
+)
+"""Make a key for later and print its pin."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -94,6 +99,29 @@ def pins(lines: Iterable[str]) -> list[str]:
     if len(found) > MOST_PINS:
         raise ValueError(f"Keep at most {MOST_PINS} pins; these are {len(found)}.")
     return list(found)
+
+
+def pin_of(spki_sha256: str) -> str:
+    """The pin of a key, from the digest of its SubjectPublicKeyInfo in hex."""
+    return base64.b64encode(bytes.fromhex(spki_sha256)).decode()
+
+
+def with_backup(kept: list[str], seen: Collection[str]) -> list[str]:
+    """The same pins, when one of them is not in the chain `seen` last (RFC 7469, section 4.3).
+
+    Else a server that has to change its key at once could not be called any more.
+    """
+    if not kept or (len(kept) > 1 and not set(kept) <= set(seen)):
+        return kept
+    present = (
+        "It is the only one"
+        if len(kept) == 1
+        else "All of these are in the chain that the server sends today"
+    )
+    raise ValueError(
+        f"A backup pin is missing. {present}: add the pin of a key that the server does not use yet, so that it can change its key "
+        f"and still be called. Whoever runs it makes one with: {' && '.join(BACKUP_COMMANDS)}"
+    )
 
 
 def _pin(text: str, number: int) -> str:

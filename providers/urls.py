@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from providers.views import choices, hosts, providers, reports
+from providers.views import choices, handover, hosts, pins, providers, reports, share
 
 app_name = "providers"
 urlpatterns = [
@@ -20,6 +20,16 @@ urlpatterns = [
     path("providers/<str:id>/connection/", reports.reports, name="reports"),
     path("providers/<str:id>/compare/", reports.compare, name="compare"),
     path("providers/reports/<str:id>/", reports.report, name="report"),
+    path("providers/<str:id>/pins/", pins.pins, name="pins"),
+    path("providers/<str:id>/pins/keep/", pins.keep, name="pins_keep"),
+    path("providers/<str:id>/pins/remove/", pins.remove, name="pins_remove"),
+    path("providers/<str:id>/share/", share.pages, name="share"),
+    path("providers/<str:id>/share/new/", share.make, name="share_make"),
+    path("providers/share/<str:id>/revoke/", share.revoke, name="share_revoke"),
+    path("share/<str:token>/", handover.handover, name="handover"),
+    path("share/<str:token>/installed/", handover.installed, name="handover_installed"),
+    path("share/<str:token>/trust.pem", handover.trust, name="handover_trust"),
+    path("share/<str:token>/<str:sha256>.<str:form>", handover.certificate, name="handover_certificate"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts.csv", hosts.export, name="hosts_csv"),
     path("hosts/new/", hosts.new, name="host_new"),

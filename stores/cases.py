@@ -30,6 +30,16 @@ def close(certificate: Certificate, now: dt.datetime, evidence: dict[str, Any]) 
         case.save(update_fields=["closed_at", "evidence"])
 
 
+def add_evidence(certificate: Certificate, evidence: dict[str, Any]) -> None:
+    """Notes on the certificate's open case, if there is one, what speaks for it being done soon; it stays open.
+
+    Call it in a transaction.
+    """
+    for case in Case.objects.open().select_for_update().filter(certificate=certificate):
+        case.evidence = [*case.evidence, evidence]
+        case.save(update_fields=["evidence"])
+
+
 def hand_over(certificate: Certificate, owner: User | None) -> None:
     """The open case goes to the certificate's new owner with it; None leaves it to the team's owners."""
     Case.objects.open().filter(certificate=certificate).update(owner=owner)

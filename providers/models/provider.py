@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -14,6 +14,9 @@ from providers import addresses
 from providers.querysets import ProviderQuerySet
 from providers.validation import Errors
 from stores.models import Certificate, Store
+
+if TYPE_CHECKING:
+    from providers.models.connection import ConnectionReport
 
 PORT_RANGE = Q(port__gte=1, port__lte=65535)
 
@@ -151,6 +154,16 @@ class Provider(Named):
         scheme = "https" if self.has_tls else "http"
         return addresses.url(scheme, self.host, self.port, self.path_prefix, self.collection_path)
 
+    def last_seen(self) -> ConnectionReport | None:
+        """The last report that has a chain of its server; None before there is one."""
+        done = self.reports.filter(state="done").defer("steps")
+        return next((report for report in done if report.details.get("server_chain")), None)
+
+    def seen_pins(self) -> list[str]:
+        """Pins of the keys in the chain that its server sent last, the server's own first; empty before it was seen."""
+        report = self.last_seen()
+        return [one["spki_pin"] for one in report.details["server_chain"]] if report else []
+
     def clean(self) -> None:
         """Drops what its type does not have, brings what was typed into one form, and refuses stores that do not fit."""
         self._drop_what_does_not_matter()
@@ -162,7 +175,7 @@ class Provider(Named):
         for field in ("path_prefix", "collection_path"):
             if typed := getattr(self, field):
                 setattr(self, field, errors.read(field, addresses.path, typed))
-        self.spki_pins = errors.read("spki_pins", addresses.pins, self.spki_pins)
+        self._check_pins(errors)
         errors.check_key_certificate(self.key_certificate, self.team_id)
         errors.check_trust_store(self.trust_store, self.team_id)
         self._check_trust_certificate(errors)
@@ -179,6 +192,15 @@ class Provider(Named):
             self.trust_public, self.server_name, self.check_host_name, self.spki_pins = False, "", True, []
         if self.authentication != self.Authentication.BASIC:
             self.user_name, self.sealed_password, self.sealed_with = "", None, ""
+
+    def _check_pins(self, errors: Errors) -> None:
+        """Of changed pins one is a backup; those that are kept stay, since the server may use its backup by now."""
+        self.spki_pins = errors.read("spki_pins", addresses.pins, self.spki_pins)
+        kept = Provider.objects.filter(pk=self.pk).values_list("spki_pins", flat=True)
+        if self.spki_pins and self.spki_pins != kept.first():
+            errors.read(
+                "spki_pins", lambda pins: addresses.with_backup(pins, self.seen_pins()), self.spki_pins
+            )
 
     def _check_trust_certificate(self, errors: Errors) -> None:
         one = self.trust_certificate

@@ -20,7 +20,7 @@ from stores.drawing import Kind, first_to_end
 from stores.forms_kept import CertificateForm
 from stores.history import events_of, told
 from stores.locking import Gone
-from stores.models import Certificate, Store, Version
+from stores.models import Case, Certificate, Store, Version
 from stores.prompts import explained_versions, prompts_of
 from stores.usage import uses_of_one
 
@@ -32,6 +32,7 @@ SIZE = 20
 def overview(request: HttpRequest, certificate: Certificate) -> HttpResponse:
     """When it fails and why, its chain, who uses it, and the facts."""
     context = frame(certificate, "overview")
+    context["case"] = Case.objects.open().filter(certificate=certificate).first()
     shown = context["active"] or next(iter(context["staged"]), None)
     if shown:
         told_live = {"expires_soon"}

@@ -27,6 +27,7 @@ from stores.inspection import inspect
 from stores.models import Certificate, Draft, Store, Version
 from stores.usage import uses_of_one
 from stores.views.certificate import trusted_holder
+from stores.warning import warnings
 
 log = logging.getLogger("storekeeper")
 REFUSED = 422
@@ -237,6 +238,7 @@ def _show_review(request: HttpRequest, draft: Draft, form: ConfirmForm, status: 
         "old": old,
         "comparison": compare(old, inspection.certificates, kind, now) if old else None,
         "uses": uses_of_one(existing) if existing else [],
+        "warnings": warnings(existing, inspection.certificates) if existing else [],
         "form": form,
         "ending": ending,
         "stage": stage_at(ending.not_before, ending.not_after, now, watch.policy_of(draft.team))

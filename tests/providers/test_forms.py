@@ -16,6 +16,7 @@ from tests.providers.conftest import Register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
 PIN = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+BACKUP = "HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="
 
 
 @pytest.fixture
@@ -32,13 +33,13 @@ def form_of(cast: Cast, typed: dict[str, str], key_certificate: Certificate, tru
 def test_what_is_typed_is_kept(
     form_of: Any, cast: Cast, key_certificate: Certificate, trust_store: Store
 ) -> None:
-    form = form_of(spki_pins=f"sha256/{PIN}\n\n{PIN}\n", server_name="Orders.internal")
+    form = form_of(spki_pins=f"sha256/{PIN}\n\n{PIN}\n{BACKUP}", server_name="Orders.internal")
     assert form.is_valid(), form.errors
     provider = form.keep(cast.actor)
     provider.refresh_from_db()
     assert (provider.title, provider.host, provider.port) == ("Orders API", "orders.example.org", 443)
     assert (provider.key_certificate, provider.trust_store) == (key_certificate, trust_store)
-    assert (provider.spki_pins, provider.server_name) == ([PIN], "orders.internal")
+    assert (provider.spki_pins, provider.server_name) == ([PIN, BACKUP], "orders.internal")
     assert provider.catalogue_url == "https://orders.example.org/v1/services"
     assert provider.sealed_password is not None
 
@@ -62,6 +63,7 @@ def test_what_is_typed_is_kept(
         ("path_prefix", "v1", "Begin with a slash"),
         ("collection_path", "/a?b", "percent-encoded"),
         ("spki_pins", "x", "Line 1"),
+        ("spki_pins", PIN, "A backup pin is missing"),
         ("user_name", "", "needs a user name"),
         ("user_name", "a:b", "no colon"),
         ("authentication", "digest", "digest"),
