@@ -21,7 +21,10 @@ from portal.audit import Actor
 from portal.models import Team, User
 from providers import services, testing
 from providers.models import ConnectionReport, Provider
-from tests.cast import keep, pem_upload
+from stores.formats.parsed import StoreKind
+from stores.models import Certificate
+from stores.saving import keep
+from tests.cast import pem_upload
 from tests.material import Minted, mint
 
 SLOTS = testing.SLOTS
@@ -71,18 +74,8 @@ def running_server(leaf: Minted, root: Minted) -> Iterator[int]:
 def _register(team: Team, user: User, client: Minted, root: Minted, port: int, count: int) -> None:
     """`count` providers at the server, each with a test that waits."""
     now, actor = timezone.now(), Actor(user)
-    shown, trusted = (
-        keep(
-            team=team,
-            upload=pem_upload(*chain, store=kind),
-            store_name=f"bench {kind}",
-            certificate_name=f"bench {kind}",
-            actor=actor,
-            now=now,
-            at_once=True,
-        ).certificate
-        for kind, chain in (("key", (client, root)), ("trust", (root,)))
-    )
+    shown = _kept(team, actor, "key", client, root)
+    trusted = _kept(team, actor, "trust", root)
     for number in range(count):
         provider = Provider(
             team=team,
@@ -95,6 +88,19 @@ def _register(team: Team, user: User, client: Minted, root: Minted, port: int, c
         )
         services.create_provider(provider=provider, actor=actor)
         testing.ask(provider=provider, reason=ConnectionReport.Reason.ASKED, actor=actor, now=now)
+
+
+def _kept(team: Team, actor: Actor, kind: StoreKind, *chain: Minted) -> Certificate:
+    version = keep(
+        team=team,
+        upload=pem_upload(*chain, store=kind),
+        store_name=f"bench {kind}",
+        certificate_name=f"bench {kind}",
+        actor=actor,
+        now=timezone.now(),
+        at_once=True,
+    )
+    return version.certificate
 
 
 def _bare(port: int, client: Minted, root: Minted, count: int) -> None:
