@@ -154,7 +154,7 @@ def _looked_up(host: str, deadline: float) -> list[Address]:
     thread.start()
     thread.join(max(deadline - time.monotonic(), _LEAST_WAIT))
     if not answer:
-        raise OutboundError("dns_failure", f"The name {host} was not resolved in time.")
+        raise OutboundError("dns_failure", f"The name {host!r:.80} was not resolved in time.")
     if isinstance(answer[0], OutboundError):
         raise answer[0]
     return answer[0]
@@ -164,7 +164,7 @@ def _ask(host: str) -> list[Address] | OutboundError:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        return OutboundError("dns_failure", f"The name {host} has no address: {error.strerror}.")
+        return OutboundError("dns_failure", f"The name {host!r:.80} has no address: {error.strerror}.")
     except (OSError, UnicodeError, ValueError):
         return OutboundError("dns_failure", f"{host!r:.80} is no name that can be resolved.")
     addresses = (ipaddress.ip_address(str(sockaddr[0])) for *_, sockaddr in found)
@@ -236,7 +236,7 @@ class _Race:
             left = until - time.monotonic()
             ready = self._poll.poll(max(left, 0) * 1000)
             for number, _ in ready:
-                if status := self._running[number].socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                if status := _pending_error(self._running[number].socket):
                     self._drop(number, status)
                 else:
                     self._poll.unregister(number)
@@ -254,6 +254,10 @@ class _Race:
         """Lets go of the connections that did not win."""
         for one in self._running.values():
             one.socket.close()
+
+
+def _pending_error(connected: socket.socket) -> int:
+    return connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
 def _unreached(resolved: Resolved, failures: Sequence[int]) -> OutboundError:

@@ -36,7 +36,7 @@ class Verdict:
     path: tuple[x509.Certificate, ...]
     """From the leaf to the anchor; without an anchor as far up as the certificates sent reach."""
     anchor: x509.Certificate | None = None
-    """The trust entry that verifies the path."""
+    """The trust entry that verifies the path: the first one on the way up."""
     culprit: x509.Certificate | None = None
     """The certificate that the code is about; an entry of ours when `ours`."""
     ours: bool = False
@@ -100,8 +100,8 @@ def verify(
     except crypto.X509StoreContextError as error:
         return _failure(sent, anchors, now, error, reordered)
     found = tuple(certificate.to_cryptography() for certificate in path)
-    # OpenSSL goes on above a trusted intermediate or leaf as far as the certificates sent reach.
-    end = max(place for place, certificate in enumerate(found, 1) if certificate in anchors)
+    # Above a trusted leaf OpenSSL goes on as far as the certificates sent reach.
+    end = next(place for place, certificate in enumerate(found, 1) if certificate in anchors)
     return Verdict("ok", found[:end], found[end - 1], reordered=reordered)
 
 
