@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -17,6 +17,8 @@ from providers.views import shared
 
 MOST_SHOWN = 2 * REPORTS_KEPT
 """More than are kept, but for some that wait or are needed still."""
+
+WITH_NAMES = ConnectionReport.objects.select_related("provider__team", "asked_by", "shown__certificate")
 
 
 @guarded(Action.CHANGE, Provider)
@@ -31,6 +33,7 @@ def test(request: HttpRequest, provider: Provider) -> HttpResponse:
 @guarded(Action.SEE, ConnectionReport)
 def report(request: HttpRequest, row: ConnectionReport) -> HttpResponse:
     """What one test found; while it runs the page asks for itself every second."""
+    row = get_object_or_404(WITH_NAMES, pk=row.pk)
     context = shared.frame(request, row.provider, "connection")
     shown = Reading(row, sees=context["sees"], now=timezone.now())
     return render(request, "providers/report.html", context | {"report": row, "reading": shown})
