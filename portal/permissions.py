@@ -23,9 +23,10 @@ class Action(Enum):
 
     SEE = "see stores, certificates, providers, cases, dates", Role.VIEWER
     SEE_ADDRESSES = "see host names, user names of provider credentials, webhook addresses", Role.EDITOR
-    CHANGE = "upload, replace, stage, restore, associate, take and snooze cases", Role.EDITOR
+    CHANGE = "upload, replace, stage, rehearse, restore, associate, take and snooze cases", Role.EDITOR
     DELETE = "delete", Role.OWNER
     PURGE = "purge", Role.OWNER
+    OVERRIDE = "activate what a rehearsal holds", Role.OWNER
     EXPORT_KEY = "export a key", Role.OWNER
     MANAGE_TEAM = "tokens, members, policy, webhooks, audit", Role.OWNER
 

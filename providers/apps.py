@@ -9,10 +9,10 @@ class ProvidersConfig(AppConfig):
     name = "providers"
 
     def ready(self) -> None:
-        from providers import pin_breaks
+        from providers import alerts, pin_breaks, rehearsals
         from providers.usage import find, find_of_store, search, used
-        from stores import warning
-        from stores.usage import announce
+        from stores import switching, usage, warning
 
-        announce(find, of_store=find_of_store, used=used, search=search)
+        usage.announce(find, of_store=find_of_store, used=used, search=search)
+        switching.announce(gate=rehearsals.held, follower=alerts.follow, rehearser=rehearsals)
         warning.announce(pin_breaks.warnings)

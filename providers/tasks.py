@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from portal.runs import recorded
-from providers import testing
+from providers import rehearsals, testing
 
 
 @shared_task
@@ -17,7 +17,7 @@ def run_tests() -> None:
 
 @shared_task
 def resume_tests() -> None:
-    """Ends the connection tests whose worker died, and queues again what was forgotten."""
+    """Ends the connection tests whose worker died, queues again what was forgotten, and judges rehearsals left unjudged."""
     now = timezone.now()
     with recorded("providers.tasks.resume_tests", now) as facts:
-        facts["rows"] = testing.resume(now)
+        facts["rows"] = testing.resume(now) + rehearsals.finish_complete(now)

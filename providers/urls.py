@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from providers.views import choices, handover, hosts, pins, providers, reports, share
+from providers.views import alerts, choices, handover, hosts, pins, providers, rehearsals, reports, share
 
 app_name = "providers"
 urlpatterns = [
@@ -30,6 +30,11 @@ urlpatterns = [
     path("share/<str:token>/installed/", handover.installed, name="handover_installed"),
     path("share/<str:token>/trust.pem", handover.trust, name="handover_trust"),
     path("share/<str:token>/<str:sha256>.<str:form>", handover.certificate, name="handover_certificate"),
+    path("providers/alerts/<str:id>/restore/", alerts.restore, name="alert_restore"),
+    path("providers/alerts/<str:id>/dismiss/", alerts.dismiss, name="alert_dismiss"),
+    path("certificates/versions/<str:id>/rehearse/", rehearsals.begin, name="rehearse"),
+    path("certificates/rehearsals/<str:id>/", rehearsals.rehearsal, name="rehearsal"),
+    path("certificates/rehearsals/<str:id>/activate/", rehearsals.activate_anyway, name="activate_anyway"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts.csv", hosts.export, name="hosts_csv"),
     path("hosts/new/", hosts.new, name="host_new"),

@@ -240,6 +240,14 @@ class DestinationField(forms.ChoiceField):
         return value == "new" or super().valid_value(value)
 
 
+TIMINGS = (
+    ("now", "Make it active now"),
+    ("at", "Keep it staged until a date"),
+    ("staged", "Keep it staged until somebody activates it"),
+)
+TRY_FIRST = ("rehearse", "Keep it staged and try it first with the providers that use it (recommended)")
+
+
 class ConfirmForm(StyledForm, forms.Form):
     """Step 2: where it really goes, and when it becomes active."""
 
@@ -256,11 +264,7 @@ class ConfirmForm(StyledForm, forms.Form):
         label="When saved",
         widget=forms.RadioSelect,
         initial="now",
-        choices=(
-            ("now", "Make it active now"),
-            ("at", "Keep it staged until a date"),
-            ("staged", "Keep it staged until somebody activates it"),
-        ),
+        choices=TIMINGS,
     )
     activate_at = forms.DateTimeField(
         label="Active from (UTC)",
@@ -275,9 +279,13 @@ class ConfirmForm(StyledForm, forms.Form):
         *args: Any,
         destinations: Callable[[], list[tuple[str, str]]],
         must_leave_out: bool,
+        can_rehearse: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if can_rehearse:
+            timing = cast(forms.ChoiceField, self.fields["timing"])
+            timing.choices, timing.initial = (TRY_FIRST, *TIMINGS), TRY_FIRST[0]
         field = cast(forms.ChoiceField, self.fields["destination"])
         field.choices = self.destinations = cache(destinations)
         for name, needs in (("name", "destination=new"), ("activate_at", "timing=at")):
@@ -288,6 +296,8 @@ class ConfirmForm(StyledForm, forms.Form):
         data = super().clean() or {}
         if data.get("destination") == "new" and not data.get("name"):
             self.add_error("name", "Name the new certificate.")
+        if data.get("timing") == "rehearse" and data.get("destination") == "new":
+            data["timing"] = "now"  # nothing uses it yet, so there is nothing to try it with
         if data.get("timing") == "at":
             self._clean_instant(data.get("activate_at"))
         if self.must_leave_out and not data.get("leave_out"):

@@ -6,11 +6,12 @@ import datetime as dt
 import logging
 
 from django.db import transaction
+from django.urls import reverse
 
 from portal import audit
 from portal.audit import SYSTEM
 from portal.errors import PortalError
-from stores import originals, services
+from stores import notices, originals, services, switching
 from stores.drafts import LIFETIME
 from stores.locking import Gone, locked_version
 from stores.models import Draft, Version
@@ -58,30 +59,53 @@ def activate_due(now: dt.datetime) -> int:
         except Gone:
             continue
         except PortalError as error:
-            log.warning("version %s is not activated: %s", version.pk, error.code)
-            Version.objects.filter(pk=version.pk).update(activate_at=None)
-            audit.record(
-                SYSTEM,
-                "version.not_activated",
-                version.certificate,
-                team=version.team,
-                version=version.number,
-                reason=error.sentence,
-            )
+            not_activated(version, error, now)
     return activated
 
 
 @transaction.atomic
 def _activate(version: Version, now: dt.datetime) -> bool:
-    """False when somebody has postponed or discarded it since it was found due; a newer version is never replaced by an older one."""
+    """False when a last rehearsal decides, or when somebody has postponed or discarded it since it was found due."""
     locked = locked_version(version)
     if not Version.objects.to_activate(now).filter(pk=locked.pk).exists():
         return False
-    active = locked.certificate.active
-    if active and active.number > locked.number:
+    refuse_older(locked)
+    if switching.last_rehearsal(locked, now):
+        return False
+    services.activate(version=locked, actor=SYSTEM, now=now)
+    return True
+
+
+def refuse_older(version: Version) -> None:
+    """PortalError when a newer version is active: by itself, an older one never takes its place."""
+    active = version.certificate.active
+    if active and active.number > version.number:
         raise PortalError(
             "newer_active",
             f"Version {active.number} was made active meanwhile. Activate this one by hand if it is wanted.",
         )
-    services.activate(version=locked, actor=SYSTEM, now=now)
-    return True
+
+
+@transaction.atomic
+def not_activated(version: Version, error: PortalError, now: dt.datetime) -> None:
+    """Its instant came, and it could not become active: it stays staged without an instant, and its owners are told."""
+    log.warning("version %s is not activated: %s", version.pk, error.code)
+    Version.objects.filter(pk=version.pk).update(activate_at=None)
+    audit.record(
+        SYSTEM,
+        "version.not_activated",
+        version.certificate,
+        team=version.team,
+        version=version.number,
+        reason=error.sentence,
+    )
+    instant = version.activate_at or now
+    notices.tell(
+        team=version.team,
+        people=notices.people_of(version.certificate),
+        key=f"not activated {version.pk} {instant:%Y%m%d%H%M%S}",
+        title=f"Version {version.number} of {version.certificate} did not become active",
+        text=f"It was to become active on {instant:%d %B %Y, %H:%M} UTC. {error.sentence}",
+        url=reverse("stores:version", args=[version.pk]),
+        now=now,
+    )

@@ -21,6 +21,7 @@ from stores.inspection import inspect
 from stores.models import Case, Flag, Notice
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
+from tests.providers.samples import samples_of
 
 OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
@@ -77,6 +78,7 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
         crossed_at=NOW,
         flagged_at=NOW,
     )
+    provider = Provider.objects.create(team=cast.team, name="orders", host="orders.example.org")
     rows = [
         cast.team,
         version,
@@ -101,7 +103,8 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
             created_at=NOW,
             due_at=NOW,
         ),
-        Provider.objects.create(team=cast.team, name="orders", host="orders.example.org"),
+        provider,
+        *samples_of(version, provider),
         Host.objects.create(team=cast.team, name="api", host_name="api.example.org"),
         Membership.objects.get(team=cast.team, role=Role.VIEWER),
         *more_samples(cast),

@@ -36,7 +36,7 @@ class Rehearsal(models.Model):
     activates = models.BooleanField(default=False)
     """Whether the version becomes active by itself when all pass."""
     unproven = models.JSONField(default=list)
-    """Providers that could not be tried, each as {"id", "title", "why"}."""
+    """Providers and hosts that could not be tried, each as {"id", "kind", "title", "why"}."""
 
     class Meta:
         ordering = ("-asked_at", "-id")

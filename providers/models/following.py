@@ -10,6 +10,7 @@ from django.db.models import Q
 from portal.models import Team, User, id_field
 from providers.models.connection import ConnectionReport
 from providers.models.provider import Provider
+from providers.wording import headline
 from stores.models import Certificate, Version
 
 
@@ -53,6 +54,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} fails since {self.version} is active"
+
+    @property
+    def headline(self) -> str:
+        """What the report said, without any address."""
+        return headline(self.code)
 
 
 class Overlap(models.Model):

@@ -18,7 +18,7 @@ from portal.errors import Conflict, PortalError, Unavailable
 from portal.models import Team, User
 from portal.permissions import Action, guarded
 from portal.resume import typed, way_back
-from stores import drafts, sandbox, saving, watch
+from stores import drafts, sandbox, saving, switching, watch
 from stores.comparison import compare
 from stores.expiry import fails_at, stage_at, watched
 from stores.formats.parsed import Inspection
@@ -155,14 +155,26 @@ def _save(request: HttpRequest, draft: Draft, form: ConfirmForm) -> HttpResponse
             actor=actor_of(request),
             now=timezone.now(),
             seen=data["seen"],
-            at_once=data["timing"] != "staged",
+            at_once=data["timing"] not in ("staged", "rehearse"),
             activate_at=activate_at,
         )
     except PortalError as error:
         return _show_again(request, draft, error)
+    if data["timing"] == "rehearse":
+        return _rehearse(request, version)
     messages.success(request, _saved(version))
     back = way_back(request)
     return redirect(f"{back}&certificate={version.certificate_id}" if back else version.certificate)
+
+
+def _rehearse(request: HttpRequest, version: Version) -> HttpResponse:
+    """On to the page of the rehearsal; where nothing can be tried after all, the version is kept staged all the same."""
+    messages.success(request, f"Version {version.number} of {version.certificate.name} is kept staged.")
+    try:
+        return redirect(switching.rehearse(version, actor_of(request), timezone.now()))
+    except PortalError as error:
+        messages.warning(request, error.sentence)
+        return redirect(version.certificate)
 
 
 def _show_again(request: HttpRequest, draft: Draft, error: PortalError) -> HttpResponse:
@@ -211,8 +223,22 @@ def _confirm_form(draft: Draft, data: Any = None, kept: dict[str, str] | None = 
         **(kept or {}),
         "seen": existing.active.pk if existing and existing.active else "",
     }
-    must = bool(drafts.inspection_of(draft).unusable)
-    return ConfirmForm(data, destinations=lambda: _destinations(draft), must_leave_out=must, initial=initial)
+    inspection = drafts.inspection_of(draft)
+    return ConfirmForm(
+        data,
+        destinations=lambda: _destinations(draft),
+        must_leave_out=bool(inspection.unusable),
+        can_rehearse=_can_rehearse(existing, inspection, data),
+        initial=initial,
+    )
+
+
+def _can_rehearse(existing: Certificate | None, inspection: Inspection, data: Any) -> bool:
+    """Whether it can be tried first; what was offered stays a choice, whatever has changed since."""
+    if data and data.get("timing") == "rehearse":
+        return True
+    has_begun = inspection.certificates[0].not_before <= timezone.now()
+    return existing is not None and has_begun and switching.can_rehearse(existing)
 
 
 def _destinations(draft: Draft) -> list[tuple[str, str]]:

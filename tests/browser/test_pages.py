@@ -59,6 +59,7 @@ def addresses(world: World) -> list[str]:
             world.provider,
             world.host,
             world.cast.team,
+            *world.tested,
         )
     }
     found = []

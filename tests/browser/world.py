@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from django.db.models import Model
 from django.utils import timezone
 
 from providers.models import Host, Provider
@@ -12,6 +13,7 @@ from stores import watch
 from stores.models import Version
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
+from tests.providers.samples import samples_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class World:
     provider: Provider
     host: Host
     root: Minted
+    tested: tuple[Model, ...]
+    """What connection tests have left behind."""
 
 
 def days(number: float) -> dt.datetime:
@@ -73,4 +77,12 @@ def make_world(cast: Cast) -> World:
         trust_store=bundle.certificate.store,
     )
     watch.find_due(now)
-    return World(cast, urgent, bundle, provider, host, root)
+    staged = kept(
+        cast,
+        mint("orders-client", root, begin=days(-1), end=days(400), key_name="after"),
+        root,
+        now=now,
+        at_once=False,
+    )
+    tested = samples_of(staged, provider)
+    return World(cast, urgent, bundle, provider, host, root, tuple(tested))

@@ -1,0 +1,52 @@
+"""One row each of what connection tests leave behind, for the tests that visit every page."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from providers.models import Alert, ConnectionReport, Provider, Rehearsal
+from stores.models import Version
+
+REFUSED = "The server does not know the CA that issued our certificate. Give its people “Example Root R1”, and test again."
+
+
+def samples_of(version: Version, provider: Provider) -> list[models.Model]:
+    """A rehearsal of the version that failed, its report, and an open alert of the provider about the version."""
+    now, certificate = timezone.now(), version.certificate
+    rehearsal = Rehearsal.objects.create(
+        team=certificate.team,
+        version=version,
+        asked_at=now,
+        finished_at=now,
+        outcome="failed",
+        unproven=[
+            {"id": provider.pk, "kind": "provider", "title": str(provider), "why": "It is on premise."}
+        ],
+    )
+    report = ConnectionReport.objects.create(
+        team=certificate.team,
+        provider=provider,
+        reason="rehearsal",
+        rehearsal=rehearsal,
+        shown=version,
+        asked_at=now,
+        started_at=now,
+        finished_at=now,
+        state="done",
+        ok=False,
+        code="client_certificate_unknown_ca",
+        message=REFUSED,
+    )
+    alert = Alert.objects.create(
+        team=certificate.team,
+        provider=provider,
+        certificate=certificate,
+        version=version,
+        previous=certificate.versions.filter(state="superseded").first(),
+        report=report,
+        code=report.code,
+        message=report.message,
+        opened_at=now,
+    )
+    return [rehearsal, report, alert]
