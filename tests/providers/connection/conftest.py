@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.providers.connection.servers import Servers
-from tests.providers.connection.situations import NAMES
+from tests.providers.connection.situations import CHANGING, NAMES
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +22,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[list[str]]:
-    """Names that were looked up, while the resolver answers `NAMES` and the name that changes; all else is the system's."""
+    """Names that were looked up, while the resolver answers `NAMES` and `CHANGING`; all else is the system's."""
     looked_up: list[str] = []
-    changing = itertools.chain(["127.0.0.1"], itertools.repeat("10.0.0.1"))
     real = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *rest: Any, **more: Any) -> list[Any]:
+        known = dict(NAMES)
+        if host in CHANGING:
+            known[host] = ("10.0.0.1",) if host in looked_up else ("127.0.0.1",)
         looked_up.append(host)
-        known = NAMES | ({"changing.test": (next(changing),)} if host == "changing.test" else {})
         if host not in known:
             return real(host, *rest, **more)
         if not known[host]:

@@ -111,9 +111,9 @@ class Servers:
 
     def log(self, name: str) -> str:
         """What the program behind a name has printed last."""
-        kind = name.partition("/")[0]
-        logs = sorted(self._folder.glob(f"{kind}*.log"))
-        return "\n".join(log.read_text("utf-8", "replace")[-2000:] for log in logs)
+        kind, _, listener = name.partition("/")
+        logs = [self._folder / f"{one}.log" for one in (kind, f"{kind}-error", f"{kind} {listener}")]
+        return "\n".join(log.read_text("utf-8", "replace")[-2000:] for log in logs if log.exists())
 
     def _start_together(self, kind: str, listener: str) -> None:
         """One program for all listeners of its kind."""

@@ -18,7 +18,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "metadata.test": ("169.254.169.254",),
     "nowhere.test": (),
 }
-"""What the resolver of these tests answers; beside it "changing.test", which is another address each time."""
+"""What the resolver of these tests answers."""
+CHANGING = ("changing.test", "counted.test")
+"""Names that lead to this machine at the first look, and to a forbidden address from the second on."""
 _RIGHT_CLIENTS = ("CN=Client Root",)
 
 

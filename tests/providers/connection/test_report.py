@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from providers.connection.identity import spki_pin
 from providers.connection.problem import Problem, Steps
 from providers.connection.report import CODES, Report, ServerCertificate, Step
 from stores.formats.certificates import read_certificate
 from tests.material import mint
-from tests.providers.connection.test_identity import spki_pin
 
 ROOT = mint("Root", ca=True)
 LEAF = mint("orders.example", ROOT)
