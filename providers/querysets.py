@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 
@@ -39,6 +40,14 @@ class ProviderQuerySet(models.QuerySet["Provider"]):
         if addresses:
             wanted |= Q(host__icontains=text) | Q(server_name__icontains=text)
         return self.filter(wanted, team=team)
+
+    def to_test(self, now: dt.datetime) -> Self:
+        """Those that the drift watch tests by now, the longest overdue first; read from a partial index."""
+        return self.filter(next_test_at__isnull=False, next_test_at__lte=now).order_by("next_test_at", "id")
+
+    def unplanned(self) -> Self:
+        """Those that are to be watched, and of which nobody has said when."""
+        return self.filter(is_watched=True, type="internet", next_test_at__isnull=True)
 
 
 class HostQuerySet(models.QuerySet["Host"]):

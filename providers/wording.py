@@ -36,6 +36,7 @@ HEADLINES = {
     "password_does_not_open": "The kept password does not open",
 }
 """By the code of a report: those of `providers.connection.CODES`, and those of tests that could not be run."""
+WORKS = HEADLINES["ok"]
 SIDES = {"ours": "Ours to change", "theirs": "Theirs to change", "network": "Between us and them"}
 
 

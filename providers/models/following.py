@@ -10,7 +10,7 @@ from django.db.models import Q
 from portal.models import Team, User, id_field
 from providers.models.connection import ConnectionReport
 from providers.models.provider import Provider
-from providers.wording import headline
+from providers.wording import WORKS, headline
 from stores.models import Certificate, Version
 
 
@@ -136,3 +136,14 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.get_kind_display()}"
+
+    @property
+    def state(self) -> str:
+        """As the portal's pages draw it."""
+        if self.kind != self.Kind.REACHABILITY:
+            return "info"
+        return "valid" if self.after == WORKS else "expired"
+
+    @property
+    def word(self) -> str:
+        return {"info": "Changed", "valid": "Works again", "expired": "Fails"}[self.state]
