@@ -96,31 +96,12 @@ def closed(when: str, hint: str = "") -> Problem:
     return Problem("connection_reset", f"{text} Ask the people who run the server.", "theirs")
 
 
-def wire_problem(error: WireError, during: str) -> Problem:
-    """The diagnosis of a wire that failed after TLS stood, or without TLS."""
-    if isinstance(error, TimeUpError):
-        return timed_out(during)
-    if isinstance(error, TooMuchError):
-        text = (
-            "The server's answer does not end within 64 KiB. Ask its people what answers under this address."
-        )
-        return Problem("http_error", text, "theirs")
-    return closed(f"during {during}")
-
-
 def ended_by_alert(alert: int) -> Problem:
     """An alert that speaks of no certificate."""
     text = (
         f"The server ended the connection with the {in_words(alert)}. Its log should say why: ask its people."
     )
     return Problem("connection_reset", text, "theirs")
-
-
-def no_http(octets: bytes) -> Problem:
-    """What came is no HTTP answer; `octets` are its beginning."""
-    seen = f"begins with {printable(octets)}" if octets else "ended before its first line did"
-    text = f"What answers is not HTTP/1.1: it {seen}. Check the port, and ask the people who run the server."
-    return Problem("http_error", text, "theirs")
 
 
 def printable(octets: bytes) -> str:

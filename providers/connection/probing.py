@@ -10,39 +10,17 @@ from contextlib import ExitStack
 from typing import Literal
 
 from portal import outbound
-from providers.connection import client, failures, http, server
+from providers.connection import answers, client, failures, http, server
 from providers.connection.problem import Problem, Steps
+from providers.connection.reaching import Way
 from providers.connection.report import Report, ServerCertificate, Step
 from providers.connection.target import Target
 from providers.connection.tls import BrokenError, Session, looks_like_tls
-from providers.connection.wire import ClosedError, End, TimeUpError, Wire, WireError
-from stores.rules.wording import quoted
+from providers.connection.wire import ClosedError, End, Wire, WireError
 
 TOTAL_SECONDS = 10.0
 NUDGE_SECONDS = 2.0
 """How long a late refusal is waited for where no HTTP answer is asked for."""
-_TLS_WANTED = (b"HTTPS", b"SSL-enabled", b"TLS")
-"""What servers write to who speaks plain HTTP to their TLS port: nginx, Go and Node; Apache."""
-_HEAD_NOT_KNOWN = (405, 501)
-_TRIES_OF_POLICY = {
-    "blocked_by_policy": (
-        "The portal does not connect there: {why} Use a public address, or ask the portal's administrators to allow the network.",
-        "ours",
-    ),
-    "dns_failure": ("{why} Check the host name for typing errors, and that it exists in public DNS.", "ours"),
-    "connection_reset": (
-        "{why} Something between may do that, or a server that knows us not: ask the people who run the server.",
-        "theirs",
-    ),
-    "connection_refused": (
-        "{why} Check the port, and ask the people who run the server whether it is running.",
-        "theirs",
-    ),
-    "connect_timeout": (
-        "{why} A firewall may drop our connection: ask the people who run the server to let it in.",
-        "network",
-    ),
-}
 
 
 def probe(
@@ -58,7 +36,8 @@ def probe(
     Our certificate is shown to whom asks for it; HTTP, with it the credentials, is sent only after the server has proved itself.
     """
     with ExitStack() as open_wires:
-        run = _Run(target, policy, now, Steps(on_step), open_wires)
+        way = Way(target, policy, time.monotonic() + TOTAL_SECONDS, open_wires)
+        run = _Run(target, way, now, Steps(on_step))
         try:
             run.all()
         except Problem as problem:
@@ -69,26 +48,16 @@ def probe(
 class _Run:
     """The state of one connection test."""
 
-    def __init__(
-        self,
-        target: Target,
-        policy: outbound.Policy,
-        now: dt.datetime,
-        steps: Steps,
-        open_wires: ExitStack,
-    ) -> None:
+    def __init__(self, target: Target, way: Way, now: dt.datetime, steps: Steps) -> None:
         self._target = target
-        self._policy = policy
+        self._way = way
         self._now = now
         self._steps = steps
-        self._open_wires = open_wires
-        self._deadline = time.monotonic() + TOTAL_SECONDS
-        self._reached = outbound.Resolved(target.host, target.port, (), ())
         self._found = Report(ok=False, code="", message="")
 
     def all(self) -> None:
         """Everything, in order. Raises Problem."""
-        wire = self._first_wire()
+        wire = self._way.first(self._steps)
         if self._target.tls:
             self._over_tls(wire)
         else:
@@ -110,43 +79,11 @@ class _Run:
     def _note(self, **found: object) -> None:
         self._found = dataclasses.replace(self._found, **found)  # type: ignore[arg-type]
 
-    # The way to the server
-
-    def _first_wire(self) -> Wire:
-        target, until = self._target, time.monotonic() + outbound.CONNECT_SECONDS
-        with self._steps.step("address") as note:
-            try:
-                resolved = outbound.resolve(target.host, target.port, self._policy, until)
-            except outbound.OutboundError as error:
-                raise _unreached(error) from None
-            left_out = "".join(f" Left out: {why}." for why in resolved.refused[:3])
-            note.detail = f"{target.host}: {', '.join(map(str, resolved.addresses))}.{left_out}"
-        with self._steps.step("connection") as note:
-            try:
-                connected = outbound.connect(resolved, until)
-            except outbound.OutboundError as error:
-                raise _unreached(error) from None
-            note.detail = f"TCP to {connected.address}, port {target.port}."
-        self._reached = dataclasses.replace(resolved, addresses=(connected.address,))
-        return self._wire(connected)
-
-    def _another_wire(self) -> Wire:
-        """A fresh connection to the same address. Raises WireError."""
-        try:
-            return self._wire(outbound.connect(self._reached, self._deadline))
-        except outbound.OutboundError:
-            raise TimeUpError from None
-
-    def _wire(self, connected: outbound.Connected) -> Wire:
-        wire = Wire(connected.socket, self._deadline)
-        self._open_wires.callback(wire.close)
-        return wire
-
     # TLS
 
     def _over_tls(self, wire: Wire) -> None:
-        session = self._session(wire)
         with self._steps.step("tls") as note:
+            session = self._session(wire)
             refusal = self._handshake(session, wire)
             note.detail = f"{session.protocol} with {session.cipher}."
         self._prove_server(session)
@@ -229,7 +166,7 @@ class _Run:
     def _first_answer(self, session: Session, wire: Wire) -> http.Answer | Problem | None:
         """The first HTTP answer, or why there is none. Raises Problem when our certificate is refused, be it late."""
         if self._target.path is None:
-            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+            wire.deadline = self._way.soon(NUDGE_SECONDS)
         try:
             answer = http.ask(session, self._target, "HEAD")
         except WireError as error:
@@ -238,7 +175,7 @@ class _Run:
                 raise refusal from None
             return self._no_answer(error, session.alert)
         except http.NoHttpError as error:
-            return self._no_http(error)
+            return self._no_http(error.octets)
         self._note_tls(session)
         if answer.status in client.REFUSING_STATUS and session.requested:
             self._raise_http_refusal(answer, self._exchange(session))
@@ -247,14 +184,10 @@ class _Run:
     def _no_answer(self, error: WireError, alert: int | None = None) -> Problem | None:
         """What the lack of an answer means; without a path only an abrupt end means something."""
         abrupt = isinstance(error, BrokenError) or (isinstance(error, ClosedError) and error.end is End.RESET)
-        if self._target.path is None and not abrupt:
-            return None
-        if alert is not None:
-            return failures.ended_by_alert(alert)
-        return failures.wire_problem(error, "the HTTP answer")
+        return answers.no_answer(error, alert) if abrupt or self._target.path is not None else None
 
-    def _no_http(self, error: http.NoHttpError) -> Problem | None:
-        return None if self._target.path is None else failures.no_http(error.octets)
+    def _no_http(self, octets: bytes) -> Problem | None:
+        return None if self._target.path is None else answers.no_http(octets)
 
     def _raise_http_refusal(self, answer: http.Answer, exchange: client.Exchange) -> None:
         """Asks once more by GET, since the reason stands in the body; raises Problem if it is our certificate."""
@@ -266,8 +199,7 @@ class _Run:
     def _once_more(self, method: Literal["HEAD", "GET"], *, body: bool = False) -> http.Answer | None:
         """The answer to the same request on a fresh connection; None when there is none."""
         try:
-            wire = self._another_wire()
-            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+            wire = self._way.again(NUDGE_SECONDS)
             if not self._target.tls:
                 return http.ask(wire, self._target, method, body=body)
             session = Session(wire, self._target, self._target.client)
@@ -289,11 +221,10 @@ class _Run:
         if self._target.path is None:
             return
         with self._steps.step("http") as note:
-            if outcome.status in _HEAD_NOT_KNOWN:
+            if outcome.status in answers.HEAD_NOT_KNOWN:
                 outcome = self._once_more("GET") or outcome
                 self._note(http_status=outcome.status)
-            _check_status(outcome)
-            note.detail = f"HTTP {outcome.status}."
+            note.detail = answers.check_status(outcome)
 
     # Without TLS
 
@@ -306,62 +237,30 @@ class _Run:
 
     def _plain_answer(self, wire: Wire) -> http.Answer | Problem | None:
         if self._target.path is None:
-            wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
+            wire.deadline = self._way.soon(NUDGE_SECONDS)
         try:
             answer = http.ask(wire, self._target, "HEAD")
         except http.NoHttpError as error:
             if looks_like_tls(error.octets):
-                return self._tls_expected()
-            return self._no_http(error)
+                return answers.tls_expected(self._target.port)
+            return self._no_http(error.octets)
         except WireError as error:
             if isinstance(error, ClosedError) and self._answers_tls():
-                return self._tls_expected()
+                return answers.tls_expected(self._target.port)
             return self._no_answer(error)
         if answer.status == 400:
             reason = self._once_more("GET", body=True)
-            if reason and any(word in reason.body for word in _TLS_WANTED):
+            if reason and answers.wants_tls(reason):
                 self._note(http_status=answer.status)
-                return self._tls_expected()
+                return answers.tls_expected(self._target.port)
         return answer
 
     def _answers_tls(self) -> bool:
         """Whether the port answers a TLS handshake; many such ports just hang up on plain HTTP."""
+        session = None
         try:
-            wire = self._another_wire()
-        except WireError:
-            return False
-        wire.deadline = min(self._deadline, time.monotonic() + NUDGE_SECONDS)
-        session = Session(wire, self._target, None)
-        try:
+            session = Session(self._way.again(NUDGE_SECONDS), self._target, None)
             session.handshake()
         except WireError:
-            return session.speaks_tls
+            return session is not None and session.speaks_tls
         return True
-
-    def _tls_expected(self) -> Problem:
-        text = f"Port {self._target.port} speaks TLS, but TLS is switched off here. Switch it on, or choose the plain port."
-        return Problem("tls_expected", text, "ours")
-
-
-def _unreached(error: outbound.OutboundError) -> Problem:
-    text, side = _TRIES_OF_POLICY[error.code]
-    return Problem(error.code, text.format(why=error.sentence), side)  # type: ignore[arg-type]
-
-
-def _check_status(answer: http.Answer) -> None:
-    """Raises Problem unless the status says success (RFC 9110, section 15)."""
-    status = answer.status
-    if 200 <= status < 300:
-        return
-    if status in (401, 403):
-        text = f"HTTP {status}: the connection is fine, but the server lets nobody in with these credentials. Check user name and password."
-        raise Problem("http_unauthorized", text, "ours")
-    if 300 <= status < 400:
-        where = f" to {quoted(answer.location.partition('?')[0])}" if answer.location else ""
-        text = f"HTTP {status}: the server sends callers elsewhere{where}. Use that address if it is the right one; it was not followed."
-        raise Problem("http_redirect", text, "ours")
-    if status == 404:
-        text = "HTTP 404: the connection is fine, but there is nothing under this path. Check the catalogue path."
-        raise Problem("http_not_found", text, "ours")
-    text = f"HTTP {status}: the connection is fine, but the server fails to answer this request. Ask the people who run it."
-    raise Problem("http_error", text, "theirs")
