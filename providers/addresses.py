@@ -113,14 +113,9 @@ def with_backup(kept: list[str], seen: Collection[str]) -> list[str]:
     """
     if not kept or (len(kept) > 1 and not set(kept) <= set(seen)):
         return kept
-    present = (
-        "It is the only one"
-        if len(kept) == 1
-        else "All of these are in the chain that the server sends today"
-    )
     raise ValueError(
-        f"A backup pin is missing. {present}: add the pin of a key that the server does not use yet, so that it can change its key "
-        f"and still be called. Whoever runs it makes one with: {' && '.join(BACKUP_COMMANDS)}"
+        "A backup pin is missing, of a key that the server does not use yet: without one it cannot change its key and still be "
+        f"called. Make one with: {' && '.join(BACKUP_COMMANDS)}"
     )
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.models import Membership, Role
 from portal.permissions import RANK, Action
-from providers.models import Host, Provider
+from providers.models import Host, Provider, SharePage
 from stores import drafts
 from stores.inspection import inspect
 from stores.models import Case, Flag, Notice
@@ -25,7 +25,10 @@ from tests.providers.samples import samples_of
 
 OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
-PUBLIC = {"health_live", "health_ready", "metrics"}
+PUBLIC = {"health_live", "health_ready", "metrics"} | {
+    "handover", "handover_installed", "handover_trust", "handover_certificate",
+}  # fmt: skip
+"""Open on purpose: the share pages are for people without an account, and opened by a secret (tests/providers/test_sharing.py)."""
 
 
 def routes(patterns: Any = None, prefix: str = "", names: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -115,7 +118,11 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
 def more_samples(cast: Cast) -> list[models.Model]:
     from portal.models import ApiToken
 
+    provider = Provider.objects.create(team=cast.team, name="shared", host="shared.example.org")
     return [
+        SharePage.objects.create(
+            team=cast.team, provider=provider, token_sha256="0" * 64, created_at=NOW, expires_at=NOW
+        ),
         ApiToken.objects.create(
             team=cast.team, name="pipeline", token_sha256="0" * 64, role=Role.VIEWER, created_by=cast.owner
         )

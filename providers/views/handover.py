@@ -113,6 +113,7 @@ def _show(
             (offer, said.get(offer.leaf.sha256), _form_of(offer.leaf.sha256, form)) for offer in shown
         ],
         "to_trust": to_trust(shown),
+        "trust_by": min((offer.trust_by for offer in shown if offer.trust_by), default=None),
         "form": form,
     }
     return render(request, "share/page.html", context, status=status)

@@ -67,7 +67,7 @@ def addresses(world: World) -> list[str]:
         kwargs = {} if model is None else {"id": rows.get(model.__name__)}
         if path.count("<") == (1 if kwargs.get("id") else 0):
             found.append(reverse(name, kwargs=kwargs))
-    return [*dict.fromkeys(found), review_of(world), "/nothing-here/"]
+    return [*dict.fromkeys(found), review_of(world), world.shared, "/share/wrong/", "/nothing-here/"]
 
 
 def is_page(page: Page, address: str) -> bool:

@@ -6,8 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 
 from django.db.models import Model
+from django.urls import reverse
 from django.utils import timezone
 
+from providers import sharing
 from providers.models import Host, Provider
 from stores import watch
 from stores.models import Version
@@ -28,6 +30,8 @@ class World:
     root: Minted
     tested: tuple[Model, ...]
     """What connection tests have left behind."""
+    shared: str
+    """Address of the share page of the provider."""
 
 
 def days(number: float) -> dt.datetime:
@@ -85,4 +89,8 @@ def make_world(cast: Cast) -> World:
         at_once=False,
     )
     tested = samples_of(staged, provider)
-    return World(cast, urgent, bundle, provider, host, root, tuple(tested))
+    _, token = sharing.make(
+        provider=provider, days=30, note="Please install it on both nodes.", actor=cast.actor, now=now
+    )
+    shared = reverse("providers:handover", args=[token])
+    return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared)
