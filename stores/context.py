@@ -30,6 +30,7 @@ class Glance:
         """What is counted, and up to where; a page that counts more adds it to the same query."""
         return {
             "open_cases": (Case.objects.open().filter(team=team), MOST),
+            "open_alerts": (team.alerts.filter(closed_at=None), MOST),
             "unread_notices": (Notice.objects.inbox(self.user).unread().filter(team=team), MOST),
         }
 
@@ -54,6 +55,7 @@ def watch(request: HttpRequest) -> dict[str, Any]:
     glance = glance_of(request, user)
     return {
         "open_cases": lambda: glance.figures.get("open_cases"),
+        "has_alerts": lambda: bool(glance.figures.get("open_alerts")),
         "unread_notices": lambda: glance.figures.get("unread_notices"),
         "watch_overdue": lambda: glance.overdue,
     }

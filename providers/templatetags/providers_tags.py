@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
@@ -14,14 +16,14 @@ from providers.models import Alert, Provider, Rehearsal
 from stores.models import Certificate, Version
 
 register = template.Library()
-MOST_ALERTS = 20
+MOST_ALERTS = 200
 
 
 @register.inclusion_tag("providers/alerts.html", takes_context=True)
 def open_alerts(
     context: Context, team: Team, provider: Provider | None = None, certificate: Certificate | None = None
 ) -> dict[str, Any]:
-    """The open alerts of a team, or only those of one provider or certificate."""
+    """The open alerts of a team, or only those of one provider or certificate; those of one switch together."""
     rows = Alert.objects.filter(team=team, closed_at=None)
     if provider:
         rows = rows.filter(provider=provider)
@@ -29,12 +31,22 @@ def open_alerts(
         rows = rows.filter(certificate=certificate)
     request = context["request"]
     return {
-        "alerts": rows.select_related("provider", "certificate", "version", "previous")[:MOST_ALERTS],
+        "groups": _by_switch(
+            rows.select_related("provider", "certificate", "version", "previous")[:MOST_ALERTS]
+        ),
         "may": allowed(request.user, Action.CHANGE, team),
         "sees": allowed(request.user, Action.SEE_ADDRESSES, team),
         "csrf_token": context.get("csrf_token"),
         "request": request,
     }
+
+
+def _by_switch(alerts: Iterable[Alert]) -> list[list[Alert]]:
+    """One switch can fail many providers, and one click puts all of them right."""
+    groups: defaultdict[tuple[str, str | None], list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        groups[alert.version_id, alert.previous_id].append(alert)
+    return list(groups.values())
 
 
 @register.simple_tag

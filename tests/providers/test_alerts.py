@@ -259,6 +259,20 @@ class TestPages:
             assert "127.0.0.1" not in page
             assert "Restore version" not in page
 
+    def test_many_that_one_switch_failed_are_one_alert_with_one_way_back(
+        self, switch: Switch, cast: Cast
+    ) -> None:
+        for number in range(10):
+            probed(switch.provider(f"backend {number}", switch.old_ca))
+        activate(switch.stage())
+        run_tests()
+        page = client_of(cast.editor).get("/").content.decode()
+        assert "10 providers fail since version 2" in page
+        assert "and 2 more" in page
+        assert page.count("Restore version 1") == 1
+        client_of(cast.editor).post(reverse("providers:alert_restore", args=[Alert.objects.all()[0].pk]))
+        assert not Alert.objects.filter(closed_at=None).exists()
+
     def test_once_closed_it_is_gone(self, switch: Switch, cast: Cast) -> None:
         provider, _ = broken(switch)
         activate(switch.old)
