@@ -132,7 +132,8 @@ class _Run:
             return None
         if isinstance(error, BrokenError) and session.alert is not None:
             return self._exchange(session).refusal(client.in_words(session.alert), session.alert)
-        if isinstance(error, ClosedError) and error.end is not End.PROPER:
+        abrupt = (End.RESET,) if session.accepted else (End.RESET, End.CUT)
+        if isinstance(error, ClosedError) and error.end in abrupt:
             how = "it ended the connection after asking, which is probably the reason"
             return self._exchange(session).refusal(how)
         return None
