@@ -52,6 +52,8 @@ STOREKEEPER_KEYS = env.kept_secret("STOREKEEPER_KEYS", STOREKEEPER_KEYS_FILE)
 STOREKEEPER_PASSWORD_SYMBOLS = env.choice("STOREKEEPER_PASSWORD_SYMBOLS", ("refuse", "warn"), "refuse")
 STOREKEEPER_EXPIRY_INTERVAL = env.number("STOREKEEPER_EXPIRY_INTERVAL", 600, 1, 86_400)
 """Seconds between two runs of the expiry task."""
+STOREKEEPER_TEST_INTERVAL = env.number("STOREKEEPER_TEST_INTERVAL", 86_400, 60, 2_592_000)
+"""Seconds between two tests of one provider by the drift watch."""
 STOREKEEPER_METRICS_TOKEN = env.secret("STOREKEEPER_METRICS_TOKEN")
 """Lets a monitoring system read /metrics from elsewhere than this machine; empty for none."""
 
@@ -194,7 +196,11 @@ CELERY_BEAT_SCHEDULE = {
     "activate what is due": _every("stores.tasks.activate_due", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
     "discard unconfirmed": _every("stores.tasks.discard_unconfirmed", 3600, 3600),
     "remove orphaned files": _every("stores.tasks.remove_orphaned_files", 86_400, 86_400),
+    "find expiring servers": _every(
+        "providers.tasks.find_expiring", STOREKEEPER_EXPIRY_INTERVAL, STOREKEEPER_EXPIRY_INTERVAL
+    ),
     "resume tests": _every("providers.tasks.resume_tests", 60, 60),
+    "watch connections": _every("providers.tasks.watch_connections", 60, 60),
 }
 
 # Files: sealed originals in an S3 bucket, else in a folder; static files from the packages, or collected

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 from ninja import Query, Router, Schema
 
 from portal.api import ERRORS, has, may, token_of
@@ -69,7 +70,7 @@ def providers(request: HttpRequest, wanted: Query[ProviderFilter]) -> dict[str, 
     sees_addresses = has(token, Action.SEE_ADDRESSES)
     query = QueryDict(mutable=True)
     query.update(wanted.dict(exclude={"cursor"}))
-    shown = listing(Provider, token.team, query, addresses=sees_addresses).page(wanted.cursor)
+    shown = listing(Provider, token.team, query, timezone.now(), addresses=sees_addresses).page(wanted.cursor)
     return {"providers": [_provider(one, sees_addresses) for one in shown.rows], "next": shown.next}
 
 

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from portal.audit import Actor
 from portal.forms import NameField, StyledForm
 from portal.models import Team
+from portal.models import User as Person
 from providers import picking, services
 from providers.models import Host, Provider
 from providers.picking import PickField
@@ -126,6 +127,12 @@ class ProviderForm(UserForm):
         label="Pinned keys", required=False,
         help_text="One SHA-256 pin per line, in base64: the server's chain must hold one of these keys.",
     )  # fmt: skip
+    owner = forms.ModelChoiceField(
+        Person.objects.none(),
+        required=False,
+        empty_label="Nobody: the owners of the team are told",
+        help_text="Is told when its server's certificate comes near its end, and asks its people.",
+    )
     user_name = forms.CharField(
         max_length=100, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
@@ -140,25 +147,29 @@ class ProviderForm(UserForm):
         fields: ClassVar[list[str]] = [
             "name", "title", "description", "type", "host", "port", "location_id", "use_tls", "key_certificate", "trust_store",
             "trust_certificate", "trust_public", "server_name", "check_host_name", "spki_pins", "path_prefix", "collection_path",
-            "authentication", "user_name",
+            "authentication", "user_name", "owner", "is_watched",
         ]  # fmt: skip
         widgets: ClassVar[dict[str, forms.Widget]] = {
             "description": forms.Textarea(attrs={"rows": 2}),
             "authentication": forms.RadioSelect(),
         }
         labels: ClassVar[dict[str, str]] = {
+            "is_watched": "Test this connection daily",
             "trust_public": "Trust public CAs as well",
             "check_host_name": "Check that the server's certificate carries the server name",
             "collection_path": "Service collection path",
             "authentication": "How do we sign in?",
         }
         help_texts: ClassVar[dict[str, str]] = {
+            "is_watched": "You are told when its server shows another certificate, or is no longer reached.",
             "path_prefix": "Begins with a slash, as in /sap/opu/odata.",
             "collection_path": "Where the list of services is, as in /CATALOGSERVICE/ServiceCollection.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        members = Person.objects.filter(memberships__team=kwargs["team"]).order_by("email")
+        cast("forms.ModelChoiceField[Person]", self.fields["owner"]).queryset = members
         if self.instance.sealed_password is not None:
             self["password"].help_text = "A password is kept, encrypted. Leave this empty to keep it."
 

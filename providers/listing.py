@@ -15,9 +15,10 @@ from portal.forms import StyledForm
 from portal.models import Team
 from portal.paging import Page, chunks, page
 from providers import endings
+from providers.endings import End
 from providers.models import Host, Provider
 from stores.expiry import Stage
-from stores.prompts import Prompt
+from stores.theirs import TheirEnd
 
 User = Provider | Host
 STATES = (
@@ -36,7 +37,7 @@ class FilterForm(StyledForm, forms.Form):
 
     q = forms.CharField(label="Search", required=False, max_length=100)
     type = forms.ChoiceField(required=False, choices=(("", "Any type"), *Provider.Type.choices))
-    state = forms.ChoiceField(label="State of its certificates", required=False, choices=STATES)
+    state = forms.ChoiceField(label="State of what it depends on", required=False, choices=STATES)
     sort = forms.ChoiceField(required=False, choices=SORTS)
 
 
@@ -61,7 +62,7 @@ class Listing:
         return chunks(self.rows, self.by, descending=self.descending)
 
 
-def listing(model: type[User], team: Team, query: Any, *, addresses: bool) -> Listing:
+def listing(model: type[User], team: Team, query: Any, now: dt.datetime, *, addresses: bool) -> Listing:
     """The list that `query` (the parameters of an address) asks for. Only with `addresses` are host names searched."""
     form = FilterForm(query)
     if model is Host:
@@ -73,7 +74,7 @@ def listing(model: type[User], team: Team, query: Any, *, addresses: bool) -> Li
         rows = rows.filter(type=asked["type"])
     if asked.get("state"):
         stages = list(Stage) if asked["state"] == "flagged" else [asked["state"]]
-        rows = endings.with_certificates_in(rows, team=team, stage__in=stages)
+        rows = endings.in_stages(rows, team, stages, now)
     by, descending = _order(asked.get("sort", ""), model)
     return Listing(_related(rows, model), by, descending, form)
 
@@ -83,7 +84,7 @@ def _related(rows: QuerySet[Any], model: type[User]) -> QuerySet[Any]:
     names = ["key_certificate__store", "trust_store"]
     heavy = ["key_certificate__search_text"]
     if model is Provider:
-        names.append("trust_certificate")
+        names += ["trust_certificate", "team", "owner"]
         heavy += ["trust_certificate__search_text", "sealed_password"]
     return rows.select_related(*names).defer(*heavy)
 
@@ -100,6 +101,7 @@ PROVIDER_COLUMNS = (
     "name",
     "title",
     "type",
+    "owner",
     "shows",
     "trusts",
     "only",
@@ -133,7 +135,7 @@ def csv_header(model: type[User], *, addresses: bool) -> tuple[str, ...]:
 def csv_rows(listed: Listing, now: dt.datetime, *, addresses: bool) -> Iterator[tuple[object, ...]]:
     """All rows of the list."""
     for rows in listed.chunks():
-        ends = endings.first_ends(rows, now)
+        ends = endings.first_ends(rows, now, addresses=addresses)
         for row in rows:
             first = next(iter(ends[row.pk]), None)
             yield (
@@ -143,16 +145,17 @@ def csv_rows(listed: Listing, now: dt.datetime, *, addresses: bool) -> Iterator[
             )
 
 
-def _end(first: Prompt | None) -> tuple[object, ...]:
+def _end(first: End | None) -> tuple[object, ...]:
     if first is None:
         return None, "", ""
-    return first.ends_at, f"{first.certificate.name}: {first.ends_name}", first.stage or "valid"
+    because = first.because if isinstance(first, TheirEnd) else f"{first.certificate.name}: {first.ends_name}"
+    return first.ends_at, because, first.stage or "valid"
 
 
-def _provider_row(row: Provider, first: Prompt | None, addresses: bool) -> tuple[object, ...]:
+def _provider_row(row: Provider, first: End | None, addresses: bool) -> tuple[object, ...]:
     public = row.has_tls and (row.trust_public or row.trust_store is None)
     shown = (
-        row.name, row.title, row.get_type_display(), row.key_certificate, row.trust_store, row.trust_certificate,
+        row.name, row.title, row.get_type_display(), row.owner, row.key_certificate, row.trust_store, row.trust_certificate,
         "yes" if public else "no", *_end(first), row.description,
     )  # fmt: skip
     return shown + (
@@ -162,7 +165,7 @@ def _provider_row(row: Provider, first: Prompt | None, addresses: bool) -> tuple
     )
 
 
-def _host_row(row: Host, first: Prompt | None, addresses: bool) -> tuple[object, ...]:
+def _host_row(row: Host, first: End | None, addresses: bool) -> tuple[object, ...]:
     shown = (
         row.name,
         row.key_certificate,

@@ -13,12 +13,18 @@ from portal import audit, vault
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
 from portal.names import fold
+from providers import drift, endings_seen
 from providers.models import Host, Provider
 
 Row = TypeVar("Row", Provider, Host)
 REFERENCES = ("key_certificate", "trust_store", "trust_certificate")
 WHERE_IT_GOES = ("type", "host", "port", "use_tls")
 """What decides to which server a kept password is sent."""
+FOUND = (
+    "next_test_at", "failures", "last_good", "server_ends_at", "server_ends_sha256", "server_ends_name", "anchor_sha256",
+    "server_stage", "server_next_stage_at",
+)  # fmt: skip
+"""What the worker writes of a provider while somebody edits it: it is no change of theirs, and theirs must not undo it."""
 LONGEST_PASSWORD = 1000
 
 
@@ -38,8 +44,13 @@ def edit_provider(*, provider: Provider, password: str = "", seen: str = "", act
     `seen` is the `state_of` the row when the form was shown; Conflict when somebody else has changed it since.
     """
     before = _lock(provider, seen)
+    for name in FOUND:
+        setattr(provider, name, getattr(before, name))
     _check(provider)
     _seal_password(provider, password, before)
+    if endings_seen.is_another_server(provider, before):
+        endings_seen.forget(provider)
+        drift.forget(provider)
     _update(provider, before, actor)
     return provider
 
@@ -74,8 +85,8 @@ def delete_host(*, host: Host, actor: Actor) -> None:
 
 
 def state_of(row: Provider | Host) -> str:
-    """A digest of all that the row says, to notice that somebody else has changed it."""
-    fields = row._meta.concrete_fields
+    """A digest of all that people say of the row, to notice that somebody else has changed it."""
+    fields = [field for field in row._meta.concrete_fields if field.name not in FOUND]
     values = [None if getattr(row, field.attname) is None else field.value_to_string(row) for field in fields]
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
@@ -158,7 +169,9 @@ def _insert(row: Provider | Host, actor: Actor) -> None:
 
 def _update(row: Row, before: Row, actor: Actor) -> None:
     old, new = dict(_values(before)), dict(_values(row))
-    changed = [name for name, value in new.items() if value != old[name] and name != "sealed_with"]
+    changed = [
+        name for name, value in new.items() if value != old[name] and name not in ("sealed_with", *FOUND)
+    ]
     if not changed:
         return
     _save(row, is_new=False)

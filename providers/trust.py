@@ -32,10 +32,19 @@ def certificates_of(provider: Provider) -> QuerySet[Certificate]:
     return Certificate.objects.filter(store=provider.trust_store_id or "")
 
 
+def believed() -> QuerySet[Version]:
+    """Versions whose entries are believed by those who trust their certificates: active ones, and old ones of open overlaps."""
+    return Version.objects.filter(Q(state=Version.State.ACTIVE) | Q(pk__in=_overlapping()))
+
+
+def _overlapping() -> QuerySet[Overlap, str]:
+    return Overlap.objects.filter(closed_at__isnull=True).values_list("old", flat=True)
+
+
 def _versions(provider: Provider, staged: Version | None, without: Overlap | None) -> QuerySet[Version]:
     wanted = Q(state=Version.State.ACTIVE)
     if staged is not None:
         wanted = (wanted & ~Q(certificate=staged.certificate_id)) | Q(pk=staged.pk)
     if without is None:
-        wanted |= Q(pk__in=Overlap.objects.filter(closed_at__isnull=True).values("old"))
+        wanted |= Q(pk__in=_overlapping())
     return Version.objects.filter(wanted, certificate__in=certificates_of(provider))

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from providers.views import alerts, choices, handover, hosts, pins, providers, rehearsals, reports, share
+from providers.views import (
+    alerts,
+    changes,
+    choices,
+    handover,
+    hosts,
+    overlaps,
+    pins,
+    providers,
+    rehearsals,
+    reports,
+    share,
+)
 
 app_name = "providers"
 urlpatterns = [
@@ -20,6 +32,7 @@ urlpatterns = [
     path("providers/<str:id>/connection/", reports.reports, name="reports"),
     path("providers/<str:id>/compare/", reports.compare, name="compare"),
     path("providers/reports/<str:id>/", reports.report, name="report"),
+    path("providers/<str:id>/changes/", changes.changes, name="changes"),
     path("providers/<str:id>/pins/", pins.pins, name="pins"),
     path("providers/<str:id>/pins/keep/", pins.keep, name="pins_keep"),
     path("providers/<str:id>/pins/remove/", pins.remove, name="pins_remove"),
@@ -35,6 +48,9 @@ urlpatterns = [
     path("certificates/versions/<str:id>/rehearse/", rehearsals.begin, name="rehearse"),
     path("certificates/rehearsals/<str:id>/", rehearsals.rehearsal, name="rehearsal"),
     path("certificates/rehearsals/<str:id>/activate/", rehearsals.activate_anyway, name="activate_anyway"),
+    path("providers/overlaps/<str:id>/", overlaps.overlap, name="overlap"),
+    path("providers/overlaps/<str:id>/close/", overlaps.close, name="overlap_close"),
+    path("providers/overlaps/<str:id>/by-itself/", overlaps.by_itself, name="overlap_by_itself"),
     path("hosts/", hosts.hosts, name="hosts"),
     path("hosts.csv", hosts.export, name="hosts_csv"),
     path("hosts/new/", hosts.new, name="host_new"),

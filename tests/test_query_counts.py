@@ -16,7 +16,7 @@ from tests.cast import Cast, client_of
 from tests.material import mint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
-MOST_OF_A_PAGE = 12
+MOST_OF_A_PAGE = 13
 TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
 
 

@@ -29,7 +29,8 @@ def export(request: HttpRequest, team: Team) -> HttpResponseBase:
 @guarded(Action.SEE, Host)
 def host(request: HttpRequest, row: Host) -> HttpResponse:
     """What it shows to callers, which callers it recognises, and what of it fails first."""
-    context = shared.what_ends(row) | {"host": row, "sees": shared.sees_addresses(request, row.team)}
+    sees = shared.sees_addresses(request, row.team)
+    context = shared.what_ends(row, sees=sees) | {"host": row, "sees": sees}
     return render(request, "providers/host.html", context)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from portal.audit import actor_of
 from portal.models import Team
 from portal.permissions import Action, guarded
-from providers import services
+from providers import overlaps, services, trust
 from providers.forms import ProviderForm
 from providers.models import Provider
 from providers.reading import Reading
@@ -33,7 +33,9 @@ def export(request: HttpRequest, team: Team) -> HttpResponseBase:
 @guarded(Action.SEE, Provider)
 def provider(request: HttpRequest, row: Provider) -> HttpResponse:
     """What it is, what its two-way TLS will do, and what of it fails first."""
-    context = shared.frame(request, row, "overview") | shared.what_ends(row)
+    context = shared.frame(request, row, "overview")
+    context |= shared.what_ends(row, sees=context["sees"])
+    context["trusted_on"] = overlaps.trusted_on(trust.certificates_of(row))
     if last := row.reports.defer("details", "steps").first():
         context["last"] = Reading(last, sees=context["sees"], now=timezone.now())
     return render(request, "providers/provider.html", context)
@@ -72,6 +74,6 @@ def preview(request: HttpRequest, team: Team) -> HttpResponse:
         for name in PREVIEWED
         if request.GET.get(name) and name in form.errors
     ]
-    return render(
-        request, "providers/preview.html", {"provider": form.instance, "sees": True, "wrong": wrong}
-    )
+    context = {"provider": form.instance, "sees": True, "wrong": wrong}
+    context["trusted_on"] = overlaps.trusted_on(trust.certificates_of(form.instance))
+    return render(request, "providers/preview.html", context)

@@ -25,6 +25,7 @@ from providers.listing import csv_header, csv_rows, listing
 from providers.models import Host, Provider
 from providers.wording import headline
 from stores.models import Certificate
+from stores.prompts import Prompt
 
 REFUSED = 422
 UPLOADS = {"key_certificate": "key", "trust_store": "trust"}
@@ -42,9 +43,9 @@ def sees_addresses(request: HttpRequest, team: Team) -> bool:
 def show_list(request: HttpRequest, team: Team, model: type[Provider | Host], template: str) -> HttpResponse:
     """One page of a list."""
     sees, now = sees_addresses(request, team), timezone.now()
-    listed = listing(model, team, request.GET, addresses=sees)
+    listed = listing(model, team, request.GET, now, addresses=sees)
     shown = listed.page(request.GET.get("cursor", ""))
-    ends = first_ends(shown.rows, now)
+    ends = first_ends(shown.rows, now, addresses=sees)
     context = {
         "page": shown,
         "rows": [(row, ends[row.pk]) for row in shown.rows],
@@ -58,9 +59,9 @@ def show_list(request: HttpRequest, team: Team, model: type[Provider | Host], te
 
 def send_list(request: HttpRequest, team: Team, model: type[Provider | Host]) -> HttpResponseBase:
     """The whole list as CSV, as searched and filtered."""
-    sees = sees_addresses(request, team)
-    listed = listing(model, team, request.GET, addresses=sees)
-    rows = csv_rows(listed, timezone.now(), addresses=sees)
+    sees, now = sees_addresses(request, team), timezone.now()
+    listed = listing(model, team, request.GET, now, addresses=sees)
+    rows = csv_rows(listed, now, addresses=sees)
     return csv_response(f"{model._meta.verbose_name_plural}.csv", csv_header(model, addresses=sees), rows)
 
 
@@ -78,21 +79,20 @@ def _untestable(provider: Provider, sees: bool) -> str:
     return f"{headline('blocked_by_policy')}."
 
 
-def what_ends(row: Provider | Host) -> dict[str, Any]:
+def what_ends(row: Provider | Host, *, sees: bool) -> dict[str, Any]:
     """For its page: what it depends on, the first to fail in front, and what of it is missing."""
-    ends = ends_of(row, timezone.now(), MOST_ENDS + 1)
-    shown = next(
-        (end.certificate for end in ends if end.certificate.pk == row.key_certificate_id), row.key_certificate
-    )
+    ends = ends_of(row, timezone.now(), MOST_ENDS + 1, addresses=sees)
+    own = [end.certificate for end in ends if isinstance(end, Prompt)]
+    shown = next((one for one in own if one.pk == row.key_certificate_id), row.key_certificate)
     if shown:
         row.key_certificate = shown
-    trusted = [end.certificate.store for end in ends if end.certificate.store_id == row.trust_store_id]
+    trusted = [one.store for one in own if one.store_id == row.trust_store_id]
     if trusted:
         row.trust_store = trusted[0]
     return {
         "ends": ends[:MOST_ENDS],
         "has_more": len(ends) > MOST_ENDS,
-        "shows_nothing": shown and not any(end.certificate is shown for end in ends) and not shown.active,
+        "shows_nothing": shown and not any(one is shown for one in own) and not shown.active,
         "trusts_nothing": row.trust_store_id and not trusted,
     }
 

@@ -22,6 +22,7 @@ from stores.history import events_of, told
 from stores.locking import Gone
 from stores.models import Case, Certificate, Store, Version
 from stores.prompts import explained_versions, prompts_of
+from stores.trusted_on import trusted_on
 from stores.usage import uses_of_one
 
 REFUSED = 422
@@ -32,6 +33,8 @@ SIZE = 20
 def overview(request: HttpRequest, certificate: Certificate) -> HttpResponse:
     """When it fails and why, its chain, who uses it, and the facts."""
     context = frame(certificate, "overview")
+    if certificate.store.kind == Store.Kind.TRUST:
+        context["trusted_on"] = trusted_on(Certificate.objects.filter(pk=certificate.pk))
     context["case"] = Case.objects.open().filter(certificate=certificate).first()
     shown = context["active"] or next(iter(context["staged"]), None)
     if shown:

@@ -11,10 +11,11 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from portal.models import Team, User
-from portal.permissions import Action, guarded
+from portal.permissions import Action, allowed, guarded
 from stores.context import MOST, Glance
 from stores.models import Case, Certificate, Notice, Store, Version
-from stores.prompts import Prompt, Row, explained_cases, explained_versions, first_to_end, prompts_of
+from stores.prompts import Prompt, Row, explained_cases, explained_versions, prompts_of
+from stores.theirs import TheirEnd, their_ends
 
 ROWS = 8
 MOST_KEPT = 10_000
@@ -26,6 +27,8 @@ class WideGlance(Glance):
     def counted(self, team: Team) -> dict[str, tuple[QuerySet[Any], int]]:
         notices = Notice.objects.filter(team=team)
         more: dict[str, tuple[QuerySet[Any], int]] = {
+            "theirs": (team.providers.exclude(server_stage=""), MOST),
+            "changes": (team.changes.all(), MOST),
             "mine": (Case.objects.open().filter(team=team, owner=self.user), MOST),
             "staged": (Version.objects.filter(team=team, state=Version.State.STAGED), MOST),
             "waiting": (notices.filter(state__in=(Notice.State.WAITING, Notice.State.SENDING)), MOST),
@@ -47,20 +50,26 @@ def dashboard(request: HttpRequest, team: Team) -> HttpResponse:
     if glance.run:
         context["milliseconds"] = round(1000 * (glance.run.seconds or 0))
     if glance.figures["certificates"]:
-        prompts = fails_next(team, now)
+        prompts = fails_next(team, now, addresses=allowed(request.user, Action.SEE_ADDRESSES, team))
         context |= {"first": next(iter(prompts), None), "then": prompts[1:], "next_due": next_due()}
     return render(request, "stores/dashboard.html", context)
 
 
-def fails_next(team: Team, now: dt.datetime) -> list[Prompt]:
-    """Open cases, and where these are few what ends after them; the first to end first."""
+def fails_next(team: Team, now: dt.datetime, *, addresses: bool) -> list[Prompt | TheirEnd]:
+    """What of ours and of the servers of providers ends, the first to end first; `addresses` as for `their_ends`."""
+    ends = [*_ours(team, now), *their_ends(team, now, ROWS, addresses=addresses)]
+    return sorted(ends, key=lambda end: (end.ends_at, end.label))[:ROWS]
+
+
+def _ours(team: Team, now: dt.datetime) -> list[Prompt]:
+    """Open cases, and where these are few what ends after them."""
     open_cases = Case.objects.open().filter(team=team).order_by("fails_at", "pk")
     rows: list[Row] = list(explained_cases(open_cases)[:ROWS])
     if len(rows) < ROWS:
         quiet = Version.objects.current().filter(certificate__team=team, certificate__fails_at__isnull=False)
         quiet = quiet.exclude(certificate__in=[row.certificate_id for row in rows if isinstance(row, Case)])
         rows += explained_versions(quiet.order_by("certificate__fails_at", "certificate"))[: ROWS - len(rows)]
-    return first_to_end(prompts_of(rows, now))
+    return prompts_of(rows, now)
 
 
 def next_due() -> dt.datetime | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 
 from portal.csv import attachment
 from portal.permissions import Action, guarded
 from stores.models import Certificate, ChainCertificate, Store, Version
+from stores.trusted_on import trusted_on
 from stores.writing import CONTENT_TYPES, write
 
 
@@ -28,13 +30,15 @@ def version(request: HttpRequest, version: Version, form: str) -> HttpResponse:
 
 @guarded(Action.SEE, Store)
 def store(request: HttpRequest, store: Store) -> HttpResponse:
-    """Every certificate that a trust store trusts, each once, as PEM."""
+    """Every certificate that a trust store trusts, each once, as PEM; with the old versions that are still trusted beside new ones."""
     if store.kind != Store.Kind.TRUST:
         raise Http404
-    rows = ChainCertificate.objects.filter(
-        version__certificate__store=store, version__state=Version.State.ACTIVE
+    old = [one.old.pk for one in trusted_on(store.certificates.all())]
+    trusted = Version.objects.filter(Q(state=Version.State.ACTIVE) | Q(pk__in=old), certificate__store=store)
+    rows = ChainCertificate.objects.filter(version__in=trusted)
+    in_order = rows.order_by("version__certificate__folded_name", "-version__number", "position").values_list(
+        "sha256", "der"
     )
-    in_order = rows.order_by("version__certificate__folded_name", "position").values_list("sha256", "der")
     return _answer(store.name, list({sha256: bytes(der) for sha256, der in in_order}.values()), "pem")
 
 

@@ -200,8 +200,8 @@ class TestCost:
                     assert editor.get(url).status_code == 200
                 counts.append((url, len(queries)))
         assert [count for _, count in counts[:5]] == [count for _, count in counts[5:]]
-        assert max(count for url, count in counts if not url.endswith("/edit/")) <= 12, counts
-        assert max(count for _, count in counts) <= 14, counts
+        assert max(count for url, count in counts if not url.endswith("/edit/")) <= 14, counts
+        assert max(count for _, count in counts) <= 16, counts
 
     def test_no_page_counts_all_rows(self, register: Register, editor: Client) -> None:
         register()
