@@ -192,6 +192,8 @@ class Provider(Named):
             self.trust_public, self.server_name, self.check_host_name, self.spki_pins = False, "", True, []
         if self.authentication != self.Authentication.BASIC:
             self.user_name, self.sealed_password, self.sealed_with = "", None, ""
+        if self.type == self.Type.ON_PREMISE or not self.is_watched:
+            self.next_test_at, self.failures = None, 0
 
     def _check_pins(self, errors: Errors) -> None:
         """Of changed pins one is a backup; those that are kept stay, since the server may use its backup by now."""
