@@ -124,7 +124,8 @@ class Reading:
     @cached_property
     def trusted_as(self) -> ChainCertificate | None:
         """The certificate of the provider's trust store that is the anchor; None for one of the system's."""
-        anchor, store = self.parsed and self.parsed.anchor, self.row.provider.trust_store_id
+        anchor = self.parsed.anchor if self.parsed else None
+        store = self.row.provider.trust_store_id
         if anchor is None or store is None:
             return None
         kept = ChainCertificate.objects.filter(sha256=anchor.sha256, version__certificate__store=store)
@@ -150,7 +151,7 @@ class Reading:
 
 def in_milliseconds(seconds: float) -> str:
     """As people read it."""
-    return "under 1 ms" if seconds < 0.001 else f"{round(seconds * 1000):,} ms"
+    return "< 1 ms" if seconds < 0.001 else f"{round(seconds * 1000):,} ms"
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def compare(first: Reading, second: Reading) -> list[Row]:
     facts = [dict(_facts(one)) for one in (first, second)]
     return [
         Row(label, facts[0].get(label, "none"), facts[1].get(label, "none"))
-        for label in dict.fromkeys(label for one in facts for label in one)
+        for label in dict.fromkeys(label for one in sorted(facts, key=len, reverse=True) for label in one)
     ]
 
 
@@ -214,6 +215,6 @@ def _short(one: ServerCertificate) -> str:
 
 def times(first: Reading, second: Reading) -> list[tuple[str, str, str]]:
     """What each step took, step by step."""
-    names = dict.fromkeys(line.name for one in (first, second) for line in one.lines)
     took = [{line.name: line.took for line in one.lines} for one in (first, second)]
-    return [(name, took[0].get(name, "none"), took[1].get(name, "none")) for name in names]
+    names = dict.fromkeys(name for one in sorted(took, key=len, reverse=True) for name in one)
+    return [(name, took[0].get(name, "not reached"), took[1].get(name, "not reached")) for name in names]

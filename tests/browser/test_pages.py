@@ -67,7 +67,21 @@ def addresses(world: World) -> list[str]:
         kwargs = {} if model is None else {"id": rows.get(model.__name__)}
         if path.count("<") == (1 if kwargs.get("id") else 0):
             found.append(reverse(name, kwargs=kwargs))
-    return [*dict.fromkeys(found), review_of(world), world.shared, "/share/wrong/", "/nothing-here/"]
+    return [
+        *dict.fromkeys(found),
+        *reports_of(world),
+        review_of(world),
+        world.shared,
+        "/share/wrong/",
+        "/nothing-here/",
+    ]
+
+
+def reports_of(world: World) -> list[str]:
+    """A test that passed, one that failed, and both side by side."""
+    failed, passed = world.reports
+    both = f"{reverse('providers:compare', args=[world.provider.pk])}?a={failed.pk}&b={passed.pk}"
+    return [passed.get_absolute_url(), failed.get_absolute_url(), both]
 
 
 def is_page(page: Page, address: str) -> bool:

@@ -10,11 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from providers import sharing
-from providers.models import Host, Provider
+from providers.models import ConnectionReport, Host, Provider
 from stores import watch
 from stores.models import Version
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
+from tests.providers.reported import HOST, UNTRUSTED, reported
 from tests.providers.samples import samples_of
 
 
@@ -32,6 +33,8 @@ class World:
     """What connection tests have left behind."""
     shared: str
     """Address of the share page of the provider."""
+    reports: tuple[ConnectionReport, ConnectionReport]
+    """A test that failed, and a later one that passed."""
 
 
 def days(number: float) -> dt.datetime:
@@ -93,4 +96,15 @@ def make_world(cast: Cast) -> World:
         provider=provider, days=30, note="Please install it on both nodes.", actor=cast.actor, now=now
     )
     shared = reverse("providers:handover", args=[token])
-    return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared)
+    reports = make_reports(cast, provider, root)
+    return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports)
+
+
+def make_reports(cast: Cast, provider: Provider, root: Minted) -> tuple[ConnectionReport, ConnectionReport]:
+    """Yesterday nobody trusted the server's chain, today it is trusted."""
+    issuing = mint("Backend Issuing CA", root, ca=True, begin=days(-900), end=days(800))
+    leaf = mint(HOST, issuing, begin=days(-70), end=days(20), hosts=(HOST,))
+    shown = provider.key_certificate and provider.key_certificate.active
+    failed = reported(provider, days(-1), leaf, found=UNTRUSTED, reason="watch")
+    passed = reported(provider, days(-0.01), leaf, issuing, anchor=root, shown=shown, asked_by=cast.owner)
+    return failed, passed

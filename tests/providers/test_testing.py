@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.audit import SYSTEM, Actor
+from portal.celery import app
 from portal.errors import PortalError
 from portal.models import AuditEvent
 from portal.outbound import Policy
@@ -28,6 +29,7 @@ from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.backend import Backend
 from tests.providers.conftest import Register
+from tests.providers.reported import FINE
 from tests.running import free_port
 from tests.together import together
 
@@ -155,7 +157,7 @@ class TestOneTest:
         caplog.set_level("DEBUG")
         with pytest.MonkeyPatch.context() as patch:
             sent: list[Any] = []
-            patch.setattr(testing.app, "send_task", lambda *args, **kwargs: sent.append((args, kwargs)))
+            patch.setattr(app, "send_task", lambda *args, **kwargs: sent.append((args, kwargs)))
             testing.queue()
         report = report_of(orders)
         assert report.ok
@@ -386,7 +388,7 @@ class TestKept:
         )  # fmt: skip
         needed = [old(0, reason=Reason.REHEARSAL, rehearsal=running), old(1)]
         not_needed = [old(2, reason=Reason.REHEARSAL, rehearsal=ended), old(3)]
-        good = old(4, ok=True, code="ok")
+        good = old(4, ok=True, code="ok", details=FINE.to_dict())
         Provider.objects.filter(pk=orders.pk).update(last_good=good)
         for report, closed in ((needed[1], None), (not_needed[1], now)):
             Alert.objects.create(
