@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from providers import services
+from providers import services, testing
 from providers.models import Host, Provider
 from stores.models import Certificate, Store
 from tests.cast import Cast, kept
 from tests.material import mint
+from tests.providers.backends import Switch
 
 
 @pytest.fixture
@@ -68,3 +69,12 @@ def typed() -> dict[str, str]:
         "check_host_name": "on", "path_prefix": "/v1", "collection_path": "/services", "authentication": "basic",
         "user_name": "storekeeper", "password": "open sesame", "do": "save",
     }  # fmt: skip
+
+
+@pytest.fixture
+def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+    """A certificate whose CA changes, and its backends; tests run what waits themselves (`run_tests`)."""
+    monkeypatch.setattr(testing, "queue", lambda: None)
+    made = Switch(cast)
+    yield made
+    made.close()

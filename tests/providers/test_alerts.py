@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -20,19 +18,6 @@ from tests.providers.backends import Switch, run_tests
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run what waits themselves."""
-    monkeypatch.setattr(testing, "queue", lambda: None)
-
-
-@pytest.fixture
-def switch(cast: Cast) -> Iterator[Switch]:
-    made = Switch(cast)
-    yield made
-    made.close()
 
 
 def activate(version: Version) -> Version:

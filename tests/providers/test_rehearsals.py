@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 from django.urls import reverse
@@ -22,19 +21,6 @@ from tests.providers.backends import Switch, client, days, run_tests
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run what waits themselves."""
-    monkeypatch.setattr(testing, "queue", lambda: None)
-
-
-@pytest.fixture
-def switch(cast: Cast) -> Iterator[Switch]:
-    made = Switch(cast)
-    yield made
-    made.close()
 
 
 @pytest.fixture
