@@ -10,9 +10,9 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -43,6 +43,7 @@ FORGOTTEN = dt.timedelta(seconds=45)
 INTERRUPTED = Unavailable(
     "interrupted", "The test was cut short: the worker stopped while it ran. Nothing is known; test again."
 )
+NEEDED = ("provider", "team", "asked_by", "rehearsal__version__certificate")
 State, Reason = ConnectionReport.State, ConnectionReport.Reason
 _slots = threading.BoundedSemaphore(SLOTS)
 
@@ -126,8 +127,10 @@ def run(reports: Collection[str] | None = None, *, now: dt.datetime) -> int:
 
 def resume(now: dt.datetime) -> int:
     """Ends the tests whose worker died, and queues again what was forgotten; how many were ended."""
-    stuck = ConnectionReport.objects.filter(state=State.RUNNING, started_at__lt=now - STUCK)
-    ended = sum(_finish(report, INTERRUPTED, now) for report in stuck)
+    ended, stuck = 0, ConnectionReport.objects.filter(state=State.RUNNING, started_at__lt=now - STUCK)
+    for report in stuck:
+        with _alone(report):
+            ended += _finish(report, INTERRUPTED, now)
     if ConnectionReport.objects.filter(state=State.WAITING, asked_at__lt=now - FORGOTTEN).exists():
         queue()
     return ended
@@ -150,7 +153,6 @@ class _Round:
         self._is_patient = is_patient
         self._begun, self._now = time.monotonic(), now
         self._policy = Policy.from_settings()
-        self._next: deque[str] = deque()
         self._flying: dict[str, ConnectionReport] = {}
         self._heard: SimpleQueue[tuple[str, Step | Future[Report]]] = SimpleQueue()
         self._count = 0
@@ -173,9 +175,13 @@ class _Round:
     def _fill(self) -> None:
         """Begins tests while there are slots and something waits."""
         while _slots.acquire(blocking=self._is_patient and not self._flying):
-            claimed = self._claim()
+            claimed = None
+            try:
+                claimed = self._claim()
+            finally:
+                if claimed is None:
+                    _slots.release()
             if claimed is None:
-                _slots.release()
                 return
             self._begin(*claimed)
 
@@ -184,25 +190,17 @@ class _Round:
 
         One that cannot be prepared is ended, and the next one taken.
         """
-        while pk := self._waiting():
+        while report := self._rows.select_related(*NEEDED).first():
             running = {"state": State.RUNNING, "started_at": self._instant()}
-            if not ConnectionReport.objects.filter(pk=pk, state=State.WAITING).update(**running):
+            if not ConnectionReport.objects.filter(pk=report.pk, state=State.WAITING).update(**running):
                 continue
-            report = ConnectionReport.objects.select_related(
-                "provider", "team", "asked_by", "rehearsal__version__certificate"
-            ).get(pk=pk)
             self._count += 1
-            try:
-                return report, _prepare(report)
-            except PortalError as error:
-                _finish(report, error, self._instant())
+            with _alone(report):
+                try:
+                    return report, _prepare(report)
+                except PortalError as error:
+                    _finish(report, error, self._instant())
         return None
-
-    def _waiting(self) -> str:
-        """The id of a report that waits; "" when there is none."""
-        if not self._next:
-            self._next.extend(self._rows.values_list("pk", flat=True)[:SLOTS])
-        return self._next.popleft() if self._next else ""
 
     def _begin(self, report: ConnectionReport, prepared: Prepared) -> None:
         self._flying[report.pk] = report
@@ -237,15 +235,20 @@ class _Round:
             ConnectionReport.objects.filter(pk=pk, state=State.RUNNING).update(steps=so_far)
 
     def _end(self, report: ConnectionReport, future: Future[Report]) -> None:
-        """Writes one result. What goes wrong with one must not keep the others from being written."""
-        try:
+        """Writes one result."""
+        with _alone(report):
             _finish(report, future.result(), self._instant())
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
-            log.exception(
-                "connection test %s could not be finished; it will be ended as cut short", report.pk
-            )
+
+
+@contextmanager
+def _alone(report: ConnectionReport) -> Iterator[None]:
+    """What goes wrong with one test must not keep the others from being run and written; `resume` ends it as cut short."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("connection test %s could not be finished", report.pk)
 
 
 @transaction.atomic

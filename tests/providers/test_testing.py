@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from portal.audit import SYSTEM, Actor
@@ -31,6 +30,7 @@ from tests.providers.backend import Backend
 from tests.providers.conftest import Register
 from tests.providers.reported import FINE
 from tests.running import free_port
+from tests.stores.test_secrets import messages, tables
 from tests.together import together
 
 State, Reason = ConnectionReport.State, ConnectionReport.Reason
@@ -168,13 +168,10 @@ class TestOneTest:
             opened,
             base64.b64encode(opened),
         )
-        rows = [
-            *ConnectionReport.objects.values_list(),
-            *AuditEvent.objects.values_list(),
-            *Provider.objects.defer("sealed_password").values_list("last_good__details", "server_ends_name"),
-        ]
-        written = "\n".join((repr(rows), json.dumps(report.details), caplog.text, repr(sent))).encode()
-        assert not [form for form in forms if form in written]
+        written = [value if isinstance(value, bytes) else value.encode() for _, value in tables()]
+        written += [*messages(), caplog.text.encode(), repr(sent).encode()]
+        assert len(written) > 100
+        assert not [form for form in forms if any(form in value for value in written)]
 
 
 @pytest.mark.django_db
@@ -339,6 +336,43 @@ class TestLife:
         assert ConnectionReport.objects.get(pk=good.pk).ok
         assert ConnectionReport.objects.get(pk=bad.pk).state == State.RUNNING
         assert "could not be finished" in caplog.text
+
+    def test_what_cannot_be_prepared_by_a_mistake_of_ours_keeps_no_slot_and_stops_nobody(
+        self, orders: Provider, register: Register, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = register(name="other", host="127.0.0.1", port=free_port())
+        plain = testing.target_of
+
+        def target(provider: Provider, **more: Any) -> Any:
+            if provider == other:
+                raise KeyError("a mistake of ours")
+            return plain(provider, **more)
+
+        monkeypatch.setattr(testing, "target_of", target)
+        bad, good = ask(other), ask(orders)
+        for _ in range(testing.SLOTS + 1):
+            ConnectionReport.objects.update(state=State.WAITING)
+            assert testing.run(now=timezone.now()) == 2
+        assert ConnectionReport.objects.get(pk=good.pk).ok
+        assert testing.resume(timezone.now() + 2 * testing.STUCK) == 1
+        assert ConnectionReport.objects.get(pk=bad.pk).code == "interrupted"
+
+    def test_a_database_that_goes_away_keeps_no_slot(
+        self, orders: Provider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone(report: ConnectionReport) -> None:
+            raise OperationalError("the connection is lost")
+
+        ask(orders)
+        with monkeypatch.context() as patch:
+            patch.setattr(testing, "_prepare", gone)
+            for _ in range(testing.SLOTS + 1):
+                ConnectionReport.objects.update(state=State.WAITING)
+                with pytest.raises(OperationalError):
+                    testing.run(now=timezone.now())
+        ConnectionReport.objects.update(state=State.WAITING)
+        testing.run(now=timezone.now())
+        assert ConnectionReport.objects.get().ok
 
     def test_a_provider_deleted_meanwhile_is_no_error(self, orders: Provider, backend: Backend) -> None:
         report = ask(orders)
