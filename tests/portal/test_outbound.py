@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -17,7 +16,6 @@ from portal import outbound
 from portal.outbound import OutboundError, Policy
 from tests.running import free_port
 
-OPEN_FILES = Path("/proc/self/fd")
 LOOPBACK = Policy((ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
 EVERYTHING = Policy((ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
 PUBLIC = (
@@ -201,12 +199,24 @@ class TestConnect:
         assert error.value.code == "connect_timeout"
 
     def test_who_loses_the_race_is_let_go(
-        self, names: dict[str, tuple[str, ...]], listening: int, black_hole: str
+        self,
+        names: dict[str, tuple[str, ...]],
+        listening: int,
+        black_hole: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        before = len(list(OPEN_FILES.iterdir()))
-        for _ in range(5):
-            self.to(names, listening, black_hole, "127.0.0.1").socket.close()
-        assert len(list(OPEN_FILES.iterdir())) <= before
+        opened: list[socket.socket] = []
+
+        class Kept(socket.socket):
+            def __init__(self, *given: int) -> None:
+                super().__init__(*given)
+                opened.append(self)
+
+        monkeypatch.setattr(socket, "socket", Kept)
+        winner = self.to(names, listening, black_hole, "127.0.0.1").socket
+        assert [one is winner for one in opened if one.fileno() != -1] == [True]
+        assert len(opened) == 2
+        winner.close()
 
     def test_an_end_at_once_is_told_as_that(
         self, names: dict[str, tuple[str, ...]], listening: int, monkeypatch: pytest.MonkeyPatch

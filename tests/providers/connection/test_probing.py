@@ -6,15 +6,17 @@ import contextlib
 import ipaddress
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from portal.outbound import Policy
-from providers.connection import ClientMaterial, Report, Step, Target, probe, probing
+from providers.connection import ClientMaterial, Report, Step, Target, probe, probing, tls
 from tests.material import NOW, Minted, mint
 from tests.running import free_port, wait_for
 
@@ -32,6 +34,7 @@ class Listener:
 
     context: ssl.SSLContext
     answer: Callable[[bytes], bytes | None] = lambda _: OK
+    resets_after: threading.Event | None = None
     heard: list[bytes] = field(default_factory=list)
     ended: int = 0
 
@@ -55,6 +58,8 @@ class Listener:
                 self.heard.append(octets)
                 if (answer := self.answer(octets)) is not None:
                     connection.sendall(answer)
+                    if self.resets_after and self.resets_after.wait(20):
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
 
     def close(self) -> None:
@@ -79,9 +84,9 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     found.close()
 
 
-def tried(listener: Listener, on_step: Callable[[Step], None] | None = None, **other: object) -> Report:
-    fields: dict[str, object] = {"trust": (ROOT.certificate,), "check_host_name": False, **other}
-    return probe(Target("127.0.0.1", listener.port, **fields), POLICY, now=NOW, on_step=on_step)  # type: ignore[arg-type]
+def tried(listener: Listener, on_step: Callable[[Step], None] | None = None, **other: Any) -> Report:
+    fields: dict[str, Any] = {"trust": (ROOT.certificate,), "check_host_name": False, **other}
+    return probe(Target("127.0.0.1", listener.port, **fields), POLICY, now=NOW, on_step=on_step)
 
 
 def material(minted: Minted, key: Minted | None = None) -> ClientMaterial:
@@ -103,7 +108,7 @@ class TestCredentials:
         ],
     )
     def test_and_nothing_at_all_to_any_other(
-        self, listener: Listener, other: dict[str, object], code: str
+        self, listener: Listener, other: dict[str, Any], code: str
     ) -> None:
         report = tried(listener, path="/", credentials=("us", "open sesame"), **other)
         assert report.code == code
@@ -112,7 +117,7 @@ class TestCredentials:
 
     def test_are_in_no_text(self, listener: Listener) -> None:
         listener.answer = lambda octets: octets  # an echo
-        target = {"path": "/", "credentials": ("us", "open sesame")}
+        target: dict[str, Any] = {"path": "/", "credentials": ("us", "open sesame")}
         report = tried(listener, **target)
         assert report.code == "http_error"
         assert "dXM6" not in str(report) and "sesame" not in str(report) + str(target["path"])
@@ -137,6 +142,15 @@ class TestOurCertificate:
         listener.answer = lambda _: None
         report = tried(listener, client=material(STRANGER))
         assert (report.code, report.protocol) == ("client_certificate_unknown_ca", "TLSv1.3")
+
+    def test_is_not_blamed_for_an_end_in_the_middle_of_an_answer(
+        self, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        listener.answer = lambda _: b"HTTP/1.1 200 OK\r\nConte"
+        listener.resets_after = threading.Event()
+        read, come = tls.Session.read, listener.resets_after.set
+        monkeypatch.setattr(tls.Session, "read", lambda session: (read(session), come())[0])
+        assert tried(listener, path="/", client=material(CLIENT)).code == "connection_reset"
 
     def test_and_its_key_belong_together(self, listener: Listener) -> None:
         report = tried(listener, client=material(CLIENT, key=STRANGER))
