@@ -38,13 +38,13 @@ class Visitor:
         """Last address and page."""
         return self._answer(urllib.request.Request(self.origin + address))
 
-    def send(self, address: str, **fields: object) -> tuple[str, str]:
-        """Opens the page at the address and sends the form that stands there."""
+    def send(self, address: str, *, to: str = "", **fields: object) -> tuple[str, str]:
+        """Opens the page at the address and sends the form that stands there, to the same address or to the one given."""
         _, page = self.open(address)
         [token, *_] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
         body = encode_multipart(BOUNDARY, fields | {"csrfmiddlewaretoken": token})
         headers = {"Content-Type": MULTIPART_CONTENT, "Referer": self.origin + address}
-        return self._answer(urllib.request.Request(self.origin + address, body, headers))
+        return self._answer(urllib.request.Request(self.origin + (to or address), body, headers))
 
     def _answer(self, request: urllib.request.Request) -> tuple[str, str]:
         with self.opener.open(request, timeout=20) as answer:

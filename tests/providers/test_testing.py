@@ -18,7 +18,7 @@ from portal.celery import app
 from portal.errors import PortalError
 from portal.models import AuditEvent
 from portal.outbound import Policy
-from providers import aftermath, tasks, testing
+from providers import aftermath, targets, tasks, testing
 from providers.connection import Report
 from providers.models import REPORTS_KEPT, Alert, ConnectionReport, Provider, Rehearsal
 from providers.targets import target_of
@@ -341,7 +341,7 @@ class TestLife:
         self, orders: Provider, register: Register, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = register(name="other", host="127.0.0.1", port=free_port())
-        plain = testing.target_of
+        plain = targets.target_of
 
         def target(provider: Provider, **more: Any) -> Any:
             if provider == other:
