@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from providers import sharing
-from providers.models import ConnectionReport, Host, Provider
+from providers.models import ConnectionReport, Host, Overlap, Provider
 from stores import watch
 from stores.models import Version
 from tests.cast import Cast, kept
@@ -91,13 +91,21 @@ def make_world(cast: Cast) -> World:
         now=now,
         at_once=False,
     )
-    tested = samples_of(staged, provider)
+    tested = [*samples_of(staged, provider), overlapping(cast, now)]
     _, token = sharing.make(
         provider=provider, days=30, note="Please install it on both nodes.", actor=cast.actor, now=now
     )
     shared = reverse("providers:handover", args=[token])
     reports = make_reports(cast, provider, root)
     return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports)
+
+
+def overlapping(cast: Cast, now: dt.datetime) -> Overlap:
+    """A CA of the provider's trust store was replaced a moment ago."""
+    for name in ("Partner CA 2016", "Partner CA 2026"):
+        root = mint(name, ca=True, begin=days(-100), end=days(2500))
+        kept(cast, root, name="partner-ca", store="partner-cas", kind="trust", now=now)
+    return Overlap.objects.get(certificate__name="partner-ca")
 
 
 def make_reports(cast: Cast, provider: Provider, root: Minted) -> tuple[ConnectionReport, ConnectionReport]:

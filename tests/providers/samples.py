@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-from providers.models import Alert, Change, ConnectionReport, Provider, Rehearsal
+from providers.models import Alert, Change, ConnectionReport, Overlap, Provider, Rehearsal
 from stores.models import Version
 
 REFUSED = "The server does not know the CA that issued our certificate. Give its people “Example Root R1”, and test again."
 
 
 def samples_of(version: Version, provider: Provider) -> list[models.Model]:
-    """A rehearsal of the version that failed, its report, an open alert of the provider about the version, and a change."""
+    """A rehearsal of the version that failed, its report, an open alert of the provider about the version, a change, and an overlap."""
     now, certificate = timezone.now(), version.certificate
     rehearsal = Rehearsal.objects.create(
         team=certificate.team,
@@ -58,4 +58,7 @@ def samples_of(version: Version, provider: Provider) -> list[models.Model]:
         after="The server's own, issued by CN=Example Issuing CA 3, until 3 Mar 2027, SHA-256 1e1e1e1e1e1e1e1e…",
         seen_at=now,
     )
-    return [rehearsal, report, alert, change]
+    overlap = Overlap.objects.create(
+        team=certificate.team, certificate=certificate, old=version, new=version, opened_at=now
+    )
+    return [rehearsal, report, alert, change, overlap]
