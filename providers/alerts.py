@@ -27,9 +27,10 @@ Closed, Reason = Alert.Closed, ConnectionReport.Reason
 
 def follow(version: Version, previous: Version | None, actor: Actor, now: dt.datetime) -> None:
     """After an activation: what it put right is closed, and every provider that uses the certificate is tested again."""
-    open_alerts = Alert.objects.filter(certificate=version.certificate, closed_at=None)
-    _close(open_alerts.filter(previous=version), Closed.RESTORED, now)
-    _close(open_alerts, Closed.REPLACED, now)
+    if previous:
+        open_alerts = Alert.objects.filter(certificate=version.certificate, closed_at=None)
+        _close(open_alerts.filter(previous=version), Closed.RESTORED, now)
+        _close(open_alerts, Closed.REPLACED, now)
     policy = Policy.from_settings()
     for provider in Provider.objects.that_use([version.certificate]).select_related("team"):
         if not testing.unreachable(provider, policy):

@@ -48,7 +48,7 @@ class TestUpload:
                 {"destination": "new", "name": "orders-client", "timing": "now", "do": "save"},
             )
         assert answer.status_code == 302
-        assert len(questions(counted)) <= 24
+        assert len(questions(counted)) <= 25
 
 
 class TestPages:

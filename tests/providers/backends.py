@@ -14,8 +14,10 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from providers import testing
-from providers.models import ConnectionReport, Provider
+from portal.audit import SYSTEM, Actor
+from providers import rehearsals, testing
+from providers.models import Provider, Rehearsal
+from stores import services
 from stores.models import Certificate, Store, Version
 from tests.cast import Cast, kept
 from tests.material import SERVER, Minted, mint
@@ -44,8 +46,6 @@ class Backend:
 
     def __init__(self, root: Minted, takes: Sequence[Minted]) -> None:
         self.takes = tuple(takes)
-        self.seen: list[str] = []
-        """Names of the certificates that it took."""
         self.shown = mint(
             "backend.test",
             root,
@@ -78,10 +78,6 @@ class Backend:
     def _answer(self, one: socket.socket, context: ssl.SSLContext) -> None:
         one.settimeout(20)
         with contextlib.suppress(OSError), context.wrap_socket(one, server_side=True) as talk:
-            peer = talk.getpeercert() or {}
-            self.seen += [
-                str(value) for rdn in peer.get("subject", ()) for key, value in rdn if key == "commonName"
-            ]
             while b"\r\n\r\n" not in (got := talk.recv(4096)) and got:
                 pass
             talk.sendall(ANSWER)
@@ -139,6 +135,22 @@ def run_tests() -> int:
     return count
 
 
-def report_of(provider: Provider) -> ConnectionReport:
-    """The last one."""
-    return provider.reports.all()[0]
+def begin(version: Version, actor: Actor = SYSTEM, *, activates: bool = False) -> Rehearsal:
+    """A rehearsal that waits for `run_tests`."""
+    return rehearsals.begin(version=version, actor=actor, now=timezone.now(), activates=activates)
+
+
+def outcome(rehearsal: Rehearsal) -> str:
+    """As it is kept now."""
+    rehearsal.refresh_from_db()
+    return rehearsal.outcome
+
+
+def activate(version: Version) -> Version:
+    """As the portal itself, unless it is held."""
+    return services.activate(version=version, actor=SYSTEM, now=timezone.now())
+
+
+def state(version: Version) -> str:
+    """As it is kept now."""
+    return Version.objects.get(pk=version.pk).state

@@ -11,17 +11,12 @@ from portal.errors import Conflict
 from portal.models import AuditEvent
 from providers import alerts, testing
 from providers.models import Alert, ConnectionReport, Provider
-from stores import services
 from stores.models import Notice, Version
 from tests.cast import Cast, client_of
-from tests.providers.backends import Switch, run_tests
+from tests.providers.backends import Switch, activate, run_tests
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def activate(version: Version) -> Version:
-    return services.activate(version=version, actor=SYSTEM, now=timezone.now())
 
 
 def probed(provider: Provider) -> ConnectionReport:
@@ -201,7 +196,7 @@ class TestClosing:
         broken(switch)
         address = reverse("providers:alert_restore", args=[Alert.objects.get().pk])
         browsers = [client_of(cast.editor), client_of(cast.owner), client_of(cast.editor)]
-        answers = together(*(lambda one=one: one.post(address) for one in browsers))  # type: ignore[misc]
+        answers = together(*(lambda one=one: one.post(address) for one in browsers))
         assert {answer.status_code for answer in answers} == {302}
         assert AuditEvent.objects.filter(action="version.restored").count() == 1
         assert switch.certificate.active == switch.old
@@ -214,7 +209,7 @@ class TestClosing:
         activate(switch.stage())
         waiting = provider.reports.get(state="waiting").pk
         newer = switch.stage(switch.old_ca)
-        together(lambda: testing.run([waiting], now=timezone.now()), lambda: activate(newer))  # type: ignore[arg-type,return-value]
+        together(lambda: testing.run([waiting], now=timezone.now()), lambda: activate(newer))
         run_tests()
         assert not Alert.objects.filter(closed_at=None).exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -17,7 +18,7 @@ from stores import housekeeping, services
 from stores.models import Notice, Version
 from tests.cast import Cast, client_of, kept
 from tests.material import mint
-from tests.providers.backends import Switch, client, days, run_tests
+from tests.providers.backends import Switch, activate, begin, days, outcome, run_tests, state
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,23 +27,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def actor(cast: Cast) -> Actor:
     return Actor(cast.editor)
-
-
-def begin(version: Version, actor: Actor = SYSTEM, *, activates: bool = False) -> Rehearsal:
-    return rehearsals.begin(version=version, actor=actor, now=timezone.now(), activates=activates)
-
-
-def outcome(rehearsal: Rehearsal) -> str:
-    rehearsal.refresh_from_db()
-    return rehearsal.outcome
-
-
-def activate(version: Version) -> Version:
-    return services.activate(version=version, actor=SYSTEM, now=timezone.now())
-
-
-def state(version: Version) -> str:
-    return Version.objects.get(pk=version.pk).state
 
 
 def due(version: Version) -> None:
@@ -84,7 +68,7 @@ class TestWhoIsTried:
         assert rehearsal.reports.get().provider == provider
 
     def test_who_cannot_be_tried_is_unproven_with_the_reason_and_never_passed(
-        self, switch: Switch, settings: pytest.FixtureRequest
+        self, switch: Switch, settings: Any
     ) -> None:
         switch.provider("inside", host="10.1.2.3")
         Host.objects.create(
@@ -102,11 +86,11 @@ class TestWhoIsTried:
         assert (host["title"], host["kind"], host["why"]) == ("public api", "host", rehearsals.INBOUND)
 
     def test_a_name_that_leads_where_we_may_not_connect_counts_as_unproven(
-        self, switch: Switch, settings: object
+        self, switch: Switch, settings: Any
     ) -> None:
         switch.provider("local", host="localhost")
         rehearsal = begin(switch.stage())
-        settings.STOREKEEPER_OUTBOUND_ALLOW = []  # type: ignore[attr-defined]
+        settings.STOREKEEPER_OUTBOUND_ALLOW = []
         run_tests()
         assert rehearsal.reports.get().code == "blocked_by_policy"
         assert outcome(rehearsal) == "unproven"
@@ -247,13 +231,13 @@ class TestAtAnInstant:
         assert state(staged) == "active"
 
     def test_where_all_turn_out_to_be_out_of_reach_it_becomes_active_as_well(
-        self, switch: Switch, settings: object
+        self, switch: Switch, settings: Any
     ) -> None:
         switch.provider("local", host="localhost")
         staged = switch.stage()
         due(staged)
         housekeeping.activate_due(timezone.now())
-        settings.STOREKEEPER_OUTBOUND_ALLOW = []  # type: ignore[attr-defined]
+        settings.STOREKEEPER_OUTBOUND_ALLOW = []
         run_tests()
         assert Rehearsal.objects.get().outcome == "unproven"
         assert state(staged) == "active"
@@ -309,7 +293,7 @@ class TestAtOnce:
         switch.provider("one")
         address = reverse("providers:rehearse", args=[switch.stage().pk])
         browsers = [client_of(cast.editor), client_of(cast.owner), client_of(cast.editor)]
-        answers = together(*(lambda one=one: one.post(address) for one in browsers))  # type: ignore[misc]
+        answers = together(*(lambda one=one: one.post(address) for one in browsers))
         rehearsal = Rehearsal.objects.get()
         assert {(answer.status_code, answer.headers["Location"]) for answer in answers} == {
             (302, reverse("providers:rehearsal", args=[rehearsal.pk]))
@@ -320,7 +304,7 @@ class TestAtOnce:
         one, two = switch.provider("one"), switch.provider("two")
         rehearsal = begin(switch.stage())
         reports = [rehearsal.reports.get(provider=provider).pk for provider in (one, two)]
-        together(*(lambda pk=pk: testing.run([pk], now=timezone.now()) for pk in reports))  # type: ignore[misc]
+        together(*(lambda pk=pk: testing.run([pk], now=timezone.now()) for pk in reports))
         assert outcome(rehearsal) == "passed"
         assert AuditEvent.objects.filter(action="version.rehearsal_passed").count() == 1
 
@@ -377,143 +361,3 @@ class TestAtOnce:
         services.discard(version=staged, actor=SYSTEM, now=timezone.now())
         run_tests()
         assert state(staged) == "discarded"
-
-
-class TestPages:
-    def address(self, rehearsal: Rehearsal) -> str:
-        return reverse("providers:rehearsal", args=[rehearsal.pk])
-
-    def test_while_it_runs_the_page_says_how_far_it_is_and_asks_again(
-        self, switch: Switch, cast: Cast
-    ) -> None:
-        switch.provider("one")
-        page = client_of(cast.viewer).get(self.address(begin(switch.stage()))).content.decode()
-        assert "0 of 1 tried" in page
-        assert 'hx-trigger="every 1s"' in page
-        assert "Activate now" not in page
-
-    def test_all_pass_and_one_click_activates(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("one")
-        staged = switch.stage()
-        rehearsal = begin(staged)
-        run_tests()
-        browser = client_of(cast.editor)
-        page = browser.get(self.address(rehearsal)).content.decode()
-        assert "hx-trigger" not in page
-        activation = reverse("stores:version_activate", args=[staged.pk])
-        assert f'action="{activation}"' in page
-        assert reverse("stores:version_schedule", args=[staged.pk]) in page
-        assert browser.post(activation).status_code == 302
-        assert state(staged) == "active"
-
-    def test_one_fails_and_an_editor_reads_why_and_cannot_activate(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("orders backend", switch.old_ca)
-        switch.provider("good")
-        staged = switch.stage()
-        rehearsal = begin(staged)
-        run_tests()
-        browser = client_of(cast.editor)
-        page = browser.get(self.address(rehearsal)).content.decode()
-        assert "1 of 2 fails" in page
-        assert "its rehearsal failed at orders backend" in page
-        assert "does not know the issuer of our certificate" in page
-        assert "Activate now" not in page
-        assert "anyway</button>" not in page, "that is for owners"
-        answer = browser.post(reverse("stores:version_activate", args=[staged.pk]))
-        assert answer.status_code == 409
-        assert "is held" in answer.content.decode()
-
-    def test_an_owner_types_a_reason(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("one", switch.old_ca)
-        staged = switch.stage()
-        rehearsal = begin(staged)
-        run_tests()
-        browser = client_of(cast.owner)
-        assert "anyway</button>" in browser.get(self.address(rehearsal)).content.decode()
-        address = reverse("providers:activate_anyway", args=[rehearsal.pk])
-        refused = browser.post(address, {"reason": ""})
-        assert refused.status_code == 422
-        assert "Say why it becomes active" in refused.content.decode()
-        assert browser.post(address, {"reason": "It has to be."}).status_code == 302
-        assert state(staged) == "active"
-
-    def test_a_viewer_reads_no_address(self, switch: Switch, cast: Cast) -> None:
-        provider = switch.provider("one")
-        switch.provider("inside", host="10.1.2.3")
-        type(provider).objects.filter(pk=provider.pk).update(port=1)
-        rehearsal = begin(switch.stage())
-        run_tests()
-        page = client_of(cast.viewer).get(self.address(rehearsal)).content.decode()
-        assert "Nothing listens on the port" in page
-        for address in ("127.0.0.1", "10.1.2.3"):
-            assert address not in page
-        assert "10.1.2.3" in client_of(cast.editor).get(self.address(rehearsal)).content.decode()
-
-    def test_the_pages_of_the_version_say_what_came_of_it(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("one", switch.old_ca)
-        staged = switch.stage()
-        rehearsal = begin(staged)
-        run_tests()
-        browser = client_of(cast.editor)
-        for address in (reverse("stores:version", args=[staged.pk]), staged.certificate.get_absolute_url()):
-            page = browser.get(address).content.decode()
-            assert "Rehearsal failed" in page
-            assert self.address(rehearsal) in page
-            assert reverse("providers:rehearse", args=[staged.pk]) in page
-
-
-class TestUpload:
-    def review(self, switch: Switch, cast: Cast) -> tuple[object, str]:
-        from tests.stores.steps import propose
-
-        browser = client_of(cast.editor)
-        leaf = client("orders", switch.new_ca)
-        return browser, propose(browser, reverse("stores:replace", args=[switch.certificate.pk]), leaf)
-
-    def save(self, browser: object, address: str, **fields: str) -> object:
-        form = browser.get(address).context["form"]  # type: ignore[attr-defined]
-        usual = {name: form.initial[name] for name in ("destination", "name", "seen")}
-        return browser.post(address, usual | {"do": "save", "timing": "rehearse"} | fields)  # type: ignore[attr-defined]
-
-    def test_trying_first_is_recommended_where_a_provider_can_be_tried(
-        self, switch: Switch, cast: Cast
-    ) -> None:
-        switch.provider("one")
-        browser, address = self.review(switch, cast)
-        form = browser.get(address).context["form"]  # type: ignore[attr-defined]
-        assert form["timing"].value() == "rehearse"
-        assert "recommended" in dict(form.fields["timing"].choices)["rehearse"]
-
-    def test_it_is_no_choice_where_nothing_can_be_tried(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("inside", host="10.1.2.3")
-        browser, address = self.review(switch, cast)
-        form = browser.get(address).context["form"]  # type: ignore[attr-defined]
-        assert "rehearse" not in dict(form.fields["timing"].choices)
-        assert form["timing"].value() == "now"
-
-    def test_saving_leads_to_the_rehearsal(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("one")
-        answer = self.save(*self.review(switch, cast))
-        rehearsal = Rehearsal.objects.get()
-        assert answer.headers["Location"] == reverse("providers:rehearsal", args=[rehearsal.pk])  # type: ignore[attr-defined]
-        assert (rehearsal.version.number, rehearsal.version.state) == (2, "staged")
-        run_tests()
-        assert outcome(rehearsal) == "passed"
-
-    def test_where_nothing_uses_it_any_more_it_is_kept_staged_and_said(
-        self, switch: Switch, cast: Cast
-    ) -> None:
-        provider = switch.provider("one")
-        browser, address = self.review(switch, cast)
-        provider.delete()
-        answer = self.save(browser, address)
-        assert answer.headers["Location"] == switch.certificate.get_absolute_url()  # type: ignore[attr-defined]
-        assert state(Version.objects.get(number=2, certificate=switch.certificate)) == "staged"
-        page = browser.get(answer.headers["Location"]).content.decode()  # type: ignore[attr-defined]
-        assert "there is nothing to try it against" in page
-
-    def test_a_new_certificate_becomes_active_since_nothing_uses_it(self, switch: Switch, cast: Cast) -> None:
-        switch.provider("one")
-        browser, address = self.review(switch, cast)
-        self.save(browser, address, destination="new", name="another")
-        assert Version.objects.get(certificate__name="another").state == "active"

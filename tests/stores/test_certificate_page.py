@@ -22,7 +22,7 @@ from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, Minted, mint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("now")]
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 
 
 @pytest.fixture
