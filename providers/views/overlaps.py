@@ -14,7 +14,7 @@ from portal.audit import actor_of
 from portal.errors import Conflict
 from portal.permissions import Action, guarded
 from providers import overlaps
-from providers.models import Overlap, Provider
+from providers.models import Overlap
 from providers.views.shared import sees_addresses
 
 
@@ -32,8 +32,8 @@ def close(request: HttpRequest, row: Overlap) -> HttpResponse:
         overlaps.close(
             overlap=row, actor=actor_of(request), now=timezone.now(), despite="despite" in request.POST
         )
-    except Conflict:
-        return render(request, "providers/overlap_close.html", _context(request, row))
+    except Conflict as error:
+        return render(request, "providers/overlap_close.html", _context(request, row), status=error.status)
     messages.success(request, f"Version {row.old.number} is not trusted any more.")
     return redirect(row.certificate)
 
@@ -54,7 +54,9 @@ def by_itself(request: HttpRequest, row: Overlap) -> HttpResponse:
     return redirect("providers:overlap", id=row.pk)
 
 
-def _context(request: HttpRequest, row: Overlap) -> dict[str, Any]:
+def _context(request: HttpRequest, found_row: Overlap) -> dict[str, Any]:
+    rows = Overlap.objects.select_related("team", "certificate__store", "old", "new", "closed_by")
+    row = rows.get(pk=found_row.pk)
     found = overlaps.standings(row)
     missing = overlaps.unproven(found)
     return {
@@ -63,7 +65,6 @@ def _context(request: HttpRequest, row: Overlap) -> dict[str, Any]:
         "standings": found,
         "missing": missing,
         "proven": len(found) - len(missing),
-        "to_test": [one.user for one in missing if isinstance(one.user, Provider) and not one.why],
         "sees": sees_addresses(request, row.team),
         "old_chain": list(row.old.chain.defer("der")),
         "new_chain": list(row.new.chain.defer("der")),
