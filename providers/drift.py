@@ -90,4 +90,4 @@ def reports_before(provider: Provider, changes: Sequence[Change]) -> list[str]:
     """Of each change the id of the last test before it, "" when that is no longer kept."""
     rows = provider.reports.filter(state=ConnectionReport.State.DONE).exclude(reason=Reason.REHEARSAL)
     kept = list(rows.order_by("-finished_at").values_list("pk", "finished_at"))
-    return [next((pk for pk, at in kept if at < change.seen_at), "") for change in changes]
+    return [next((pk for pk, at in kept if at and at < change.seen_at), "") for change in changes]

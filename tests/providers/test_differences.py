@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from providers.connection.report import Report
-from providers.differences import NONE_NAMED, NOT_ASKED, WORKS, Difference, differences, facts_of, text, title
+from providers.differences import NONE_NAMED, NOT_ASKED, Difference, differences, facts_of, text, title
+from providers.wording import WORKS
 from tests.material import Minted, mint
-from tests.providers.seen import sent
+from tests.providers.reported import certificates as sent
 
 ROOT = mint("Example Root", ca=True, end=3000)
 ISSUING = mint("Issuing CA 2", ROOT, ca=True, end=2000)

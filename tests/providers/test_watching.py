@@ -121,7 +121,7 @@ class TestWatch:
     def test_what_the_address_policy_forbids_is_left_out_and_stays_planned(self, cast: Cast) -> None:
         many(cast, 1, host="169.254.169.254")
         assert watch(NOW) == Watched()
-        assert Provider.objects.get().next_test_at > NOW
+        assert Provider.objects.filter(next_test_at__gt=NOW).exists()
         assert asked() == 0
 
     def test_the_run_is_recorded(self, cast: Cast) -> None:
