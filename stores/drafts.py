@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.db.models import Q
+
 from portal import vault
 from portal.ids import random_id
 from portal.models import Team, User
@@ -19,7 +21,7 @@ from stores.formats.parsed import Certificate as Parsed
 from stores.formats.parsed import Finding, Inspection, Upload
 from stores.formats.text import file_name
 from stores.models import Certificate, ChainCertificate, Draft, Store, Version
-from stores.querysets import CertificateQuerySet
+from stores.querysets import CertificateQuerySet, StoreQuerySet
 
 LIFETIME = dt.timedelta(hours=24)
 MOST_CANDIDATES = 5
@@ -51,8 +53,8 @@ def propose(
         "file_name": file_name(upload.name),
         "file_size": _size(upload),
     }
-    if target.certificate is None and (same := named(draft)):
-        draft.target["certificate"] = same.pk
+    if target.certificate is None:
+        draft.target["certificate"] = _named(draft).values_list("pk", flat=True).first()
     draft.original = originals.put(upload.content, draft.binding(originals.ORIGINAL))
     if upload.key_content is not None:
         draft.key_original = originals.put(upload.key_content, draft.binding(originals.KEY_ORIGINAL))
@@ -111,31 +113,38 @@ def _certificate(plain: dict[str, Any]) -> Parsed:
 def existing(draft: Draft) -> Certificate | None:
     """The certificate that the upload replaces; None when a new one is made, or when it was deleted meanwhile."""
     target = target_of(draft)
-    return _of_kind(draft).filter(pk=target.certificate).first() if target.certificate else None
+    rows = _of_kind(draft).select_related("store")
+    return rows.filter(pk=target.certificate).first() if target.certificate else None
 
 
 def named(draft: Draft) -> Certificate | None:
     """The certificate in the chosen store that has the chosen name already."""
-    store = store_of(draft)
-    name = fold(target_of(draft).name)
-    return _of_kind(draft).filter(store=store, folded_name=name).first() if store else None
+    return _named(draft).select_related("store").first()
+
+
+def _named(draft: Draft) -> CertificateQuerySet:
+    target = target_of(draft)
+    name = fold(target.name)
+    in_store = Q(store=target.store) if target.store else Q(store__folded_name=fold(target.store_name))
+    return _of_kind(draft).filter(in_store, folded_name=name)
 
 
 def _of_kind(draft: Draft) -> CertificateQuerySet:
-    return Certificate.objects.select_related("store").filter(
-        team=draft.team_id, store__kind=target_of(draft).kind
-    )
+    return Certificate.objects.filter(team=draft.team_id, store__kind=target_of(draft).kind)
 
 
 def store_of(draft: Draft) -> Store | None:
     """The store that is there; None when a new one is made."""
+    return stores_of(draft).first()
+
+
+def stores_of(draft: Draft) -> StoreQuerySet:
+    """The store that is there, if it is."""
     target = target_of(draft)
     rows = Store.objects.filter(team=draft.team_id, kind=target.kind)
-    return (
-        rows.filter(pk=target.store).first()
-        if target.store
-        else rows.filter(folded_name=fold(target.store_name)).first()
-    )
+    if target.store:
+        return rows.filter(pk=target.store)
+    return rows.filter(folded_name=fold(target.store_name))
 
 
 def forget_what_is_gone(draft: Draft) -> None:

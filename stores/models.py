@@ -177,6 +177,11 @@ class Version(models.Model):
     def __str__(self) -> str:
         return f"{self.certificate} version {self.number}"
 
+    @cached_property
+    def links(self) -> list[ChainCertificate]:
+        """Its chain in order; it never changes."""
+        return list(self.chain.all())
+
     def binding(self, kind: str) -> Binding:
         """What its sealed bytes are bound to."""
         return Binding(self.team_id, self.pk, kind)

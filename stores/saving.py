@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import transaction
-from django.db.models import Max, prefetch_related_objects
+from django.db.models import Max
 
 from portal import audit
 from portal.audit import Actor
@@ -35,18 +35,16 @@ def confirm(
         draft = locked_draft(draft)
         if draft.version:
             return draft.version
-        inspection = drafts.inspection_of(draft)
         certificate = (
             _certificate_to_replace(draft)
             if drafts.target_of(draft).certificate
             else _create_certificate(draft, actor)
         )
         _refuse_if_replaced(certificate, seen)
-        version = _create_version(draft, certificate, inspection, actor, now)
-        if at_once and activate_at is None and _begins(inspection) > now:
-            activate_at = _begins(inspection)
+        version = _create_version(draft, certificate, actor, now)
+        if at_once and activate_at is None and (begin := services.begins(version)) and begin > now:
+            activate_at = begin
         if at_once and activate_at is None:
-            prefetch_related_objects([version], "chain")
             services.refuse_unusable(version, now)
             return services.make_active(version, actor, now)
         services.note_schedule(version, activate_at, actor)
@@ -114,37 +112,15 @@ def _store_for(draft: Draft, actor: Actor) -> Store:
 
 
 def _locked_store_of(draft: Draft) -> Store | None:
-    found = drafts.store_of(draft)
-    return found and locked(found)
+    return drafts.stores_of(draft).select_for_update().first()
 
 
-def _create_version(
-    draft: Draft, certificate: Certificate, inspection: Inspection, actor: Actor, now: dt.datetime
-) -> Version:
-    """The version takes over the draft's id, so that what was sealed for it opens."""
-    number = (certificate.versions.aggregate(last=Max("number"))["last"] or 0) + 1
-    version = Version(
-        id=draft.pk,
-        team=draft.team,
-        certificate=certificate,
-        number=number,
-        created_at=now,
-        created_by=actor.user,
-        format=inspection.format or "",
-        file_name=draft.inspection["file_name"],
-        file_size=draft.inspection["file_size"],
-        findings=draft.inspection["findings"],
-        key_type=draft.inspection["key_type"],
-        **(drafts.likeness(inspection.certificates[0]) if certificate.store.kind == "key" else {}),
-        subject=inspection.certificates[0].subject,
-        missing_issuer=inspection.missing_issuer,
-        sealed_key=draft.sealed_key,
-        original=draft.original,
-        key_original=draft.key_original,
-        sealed_with=draft.sealed_with,
-    )
+def _create_version(draft: Draft, certificate: Certificate, actor: Actor, now: dt.datetime) -> Version:
+    """Writes the version with its chain, and empties the draft."""
+    inspection = drafts.inspection_of(draft)
+    version = _version_of(draft, certificate, inspection, actor, now)
     version.save(force_insert=True)
-    ChainCertificate.objects.bulk_create(drafts.chain_rows(version, inspection))
+    version.links = ChainCertificate.objects.bulk_create(drafts.chain_rows(version, inspection))
     Draft.objects.filter(pk=draft.pk).update(version=version, sealed_key=None, original="", key_original="")
     leaf = inspection.certificates[0]
     audit.record(
@@ -152,7 +128,7 @@ def _create_version(
         "version.uploaded",
         certificate,
         team=draft.team,
-        version=number,
+        version=version.number,
         sha256=leaf.sha256,
         serial=leaf.serial,
         format=inspection.format,
@@ -162,8 +138,37 @@ def _create_version(
     return version
 
 
-def _begins(inspection: Inspection) -> dt.datetime:
-    return inspection.certificates[0].not_before
+def _version_of(
+    draft: Draft, certificate: Certificate, inspection: Inspection, actor: Actor, now: dt.datetime
+) -> Version:
+    """The row, not saved. It takes over the draft's id, so that what was sealed for it opens."""
+    leaf = inspection.certificates[0]
+    return Version(
+        id=draft.pk,
+        team=draft.team,
+        certificate=certificate,
+        number=_next_number(draft, certificate),
+        created_at=now,
+        created_by=actor.user,
+        format=inspection.format or "",
+        file_name=draft.inspection["file_name"],
+        file_size=draft.inspection["file_size"],
+        findings=draft.inspection["findings"],
+        key_type=draft.inspection["key_type"],
+        **(drafts.likeness(leaf) if certificate.store.kind == Store.Kind.KEY else {}),
+        subject=leaf.subject,
+        missing_issuer=inspection.missing_issuer,
+        sealed_key=draft.sealed_key,
+        original=draft.original,
+        key_original=draft.key_original,
+        sealed_with=draft.sealed_with,
+    )
+
+
+def _next_number(draft: Draft, certificate: Certificate) -> int:
+    if not drafts.target_of(draft).certificate:
+        return 1
+    return (certificate.versions.aggregate(last=Max("number"))["last"] or 0) + 1
 
 
 def keep(

@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from django.db import IntegrityError, transaction
-from django.db.models import prefetch_related_objects
 from django.db.models.deletion import ProtectedError
 
 from portal import audit, vault
@@ -83,14 +82,16 @@ def save_named(row: Store | Certificate, sentence: str, field: str) -> None:
 
 def note_schedule(version: Version, activate_at: dt.datetime | None, actor: Actor) -> None:
     """With the certificate locked; PortalError when the version is not valid at that instant, and so could not become active."""
-    leaf = version.chain.first()
-    if activate_at and leaf and not leaf.not_before <= activate_at < leaf.not_after:
-        raise PortalError(
-            "not_valid_then",
-            f"{leaf.common_name} is valid from {leaf.not_before:%d %B %Y, %H:%M} to "
-            f"{leaf.not_after:%d %B %Y, %H:%M} UTC. Choose an instant between.",
-            field="activate_at",
+    if activate_at and (begin := begins(version)) and begin > activate_at:
+        sentence = (
+            f"The certificate is valid only from {begin:%d %B %Y, %H:%M} UTC on. Choose a later instant."
         )
+        raise PortalError("not_valid_then", sentence, field="activate_at")
+    if activate_at and (first := _first_to_end(version)) and first.not_after <= activate_at:
+        sentence = (
+            f"{first.common_name} ends on {first.not_after:%d %B %Y, %H:%M} UTC. Choose an earlier instant."
+        )
+        raise PortalError("not_valid_then", sentence, field="activate_at")
     Version.objects.filter(pk=version.pk).update(activate_at=activate_at)
     version.activate_at = activate_at
     refresh(version.certificate)
@@ -114,7 +115,6 @@ def activate(*, version: Version, actor: Actor, now: dt.datetime, despite: str =
     version = locked_version(version)
     if version.state == Version.State.ACTIVE:
         return version
-    prefetch_related_objects([version], "chain")
     refuse_unusable(version, now)
     if not despite:
         switching.refuse_held(version)
@@ -128,12 +128,10 @@ def make_active(version: Version, actor: Actor, now: dt.datetime, despite: str =
     if old := certificate.active:
         Version.objects.filter(pk=old.pk).update(state=Version.State.SUPERSEDED, superseded_at=now)
         watch.stop(old, now)
-    values = {"state": Version.State.ACTIVE, "activated_at": now, "activate_at": None, "superseded_at": None}
-    Version.objects.filter(pk=version.pk).update(**values)
-    for name, value in values.items():
-        setattr(version, name, value)
+    watch.start(
+        version, now, state=Version.State.ACTIVE, activated_at=now, activate_at=None, superseded_at=None
+    )
     certificate.active = version
-    watch.start(version, now)
     if old:
         cases.close(
             certificate, now, {"kind": "version_active", "version": version.number, "at": now.isoformat()}
@@ -163,17 +161,29 @@ def refuse_unusable(version: Version, now: dt.datetime) -> None:
         raise PortalError(
             "purged", f"The file and key of version {version.number} were purged. Upload the file again."
         )
-    leaf = next(iter(version.chain.all()), None)
-    if leaf and leaf.not_after <= now:
+    if (first := _first_to_end(version)) and first.not_after <= now:
         raise PortalError(
             "expired",
-            f"Version {version.number} ended on {leaf.not_after:%d %B %Y}: {leaf.common_name}. Upload its successor.",
+            f"Version {version.number} ended on {first.not_after:%d %B %Y}: {first.common_name}. Upload its successor.",
         )
-    if leaf and leaf.not_before > now:
+    if (begin := begins(version)) and begin > now:
         raise PortalError(
             "not_yet_valid",
-            f"Version {version.number} begins on {leaf.not_before:%d %B %Y, %H:%M} UTC. Schedule it instead.",
+            f"Version {version.number} begins on {begin:%d %B %Y, %H:%M} UTC. Schedule it instead.",
         )
+
+
+def _first_to_end(version: Version) -> ChainCertificate | None:
+    """With whose end the version may not become active any more: its leaf, or in a trust store any certificate (DESIGN section 6)."""
+    is_key = version.certificate.store.kind == Store.Kind.KEY
+    decisive = version.links[:1] if is_key else version.links
+    return min(decisive, key=lambda one: one.not_after, default=None)
+
+
+def begins(version: Version) -> dt.datetime | None:
+    """From when on the version may be active; None for a trust store, which waits for none of its certificates."""
+    is_key = version.certificate.store.kind == Store.Kind.KEY
+    return version.links[0].not_before if is_key and version.links else None
 
 
 @transaction.atomic

@@ -35,18 +35,19 @@ class Found:
     failed: int = 0
 
 
-def start(version: Version, now: dt.datetime) -> None:
-    """Watches a version that has just become active. What it has crossed already is flagged by the next scan.
+def start(version: Version, now: dt.datetime, **state: object) -> None:
+    """Watches a version that becomes active; `state` says so in its row. What it has crossed already is flagged by the next scan.
 
-    Call it in the transaction of the activation. The flags of a version that is restored count again.
+    Call it in the transaction of the activation. The flags of a version that was active before count again.
     """
+    if version.activated_at:
+        version.flags.update(resolved_at=None)
     endings, policy = _endings(version), policy_of(version.team)
     values = _outlook(version, endings, expiry.crossings(endings, None, now, policy), now)
     values["next_stage_at"] = expiry.next_stage_at(endings, EVER, policy)
-    Version.objects.filter(pk=version.pk).update(**values)
-    for name, value in values.items():
+    Version.objects.filter(pk=version.pk).update(**values, **state)
+    for name, value in (values | state).items():
         setattr(version, name, value)
-    version.flags.update(resolved_at=None)
     _repeat_on_certificate(version, values)
 
 
@@ -181,9 +182,7 @@ def _worst(crossed: Sequence[Crossing]) -> Crossing | None:
 
 
 def _endings(version: Version) -> tuple[Ending, ...]:
-    if "chain" in getattr(version, "_prefetched_objects_cache", {}):
-        return expiry.watched(version.chain.all(), _kind(version))
-    return expiry.watched(version.chain.only(*LINK), _kind(version))
+    return expiry.watched(version.links, _kind(version))
 
 
 def _kind(version: Version) -> Literal["key", "trust"]:

@@ -41,14 +41,14 @@ class TestUpload:
         with CaptureQueriesContext(connection) as counted:
             review = browser.post("/certificates/new/", fields | {"file": file})
         assert review.status_code == 302
-        assert len(questions(counted)) <= 7
+        assert len(questions(counted)) <= 6
         with CaptureQueriesContext(connection) as counted:
             answer = browser.post(
                 review.headers["Location"],
                 {"destination": "new", "name": "orders-client", "timing": "now", "do": "save"},
             )
         assert answer.status_code == 302
-        assert len(questions(counted)) <= 25
+        assert len(questions(counted)) <= 21
 
 
 class TestPages:

@@ -256,7 +256,7 @@ class TestStaged:
         ("given", "sentence"),
         [
             ("2026-05-01T08:00", "This instant has passed"),
-            ("2036-05-01T08:00", "Choose an instant between"),
+            ("2036-05-01T08:00", "Choose an earlier instant"),
             ("tomorrow", "valid date"),
         ],
     )
