@@ -268,3 +268,21 @@ def test_an_open_case_is_handed_over_with_the_certificate(cast: Cast, root: Mint
         certificate=certificate, name=certificate.name, description="", owner=cast.editor, actor=cast.actor
     )
     assert Case.objects.open().get().owner == cast.editor
+
+
+def test_a_bundle_is_restored_and_scheduled_only_while_none_of_its_certificates_has_ended(
+    cast: Cast, root: Minted
+) -> None:
+    bundle = (root, mint("Short Root", ca=True, end=20))
+    first = kept(cast, *bundle, name="partners", store="trusted", kind="trust")
+    kept(cast, root, name="partners", store="trusted", kind="trust")
+    with pytest.raises(PortalError) as caught:
+        services.activate(version=first, actor=cast.actor, now=NOW + dt.timedelta(days=30))
+    assert caught.value.code == "expired" and "Short Root" in caught.value.sentence
+    Version.objects.filter(pk=first.pk).update(state="staged")
+    with pytest.raises(PortalError) as caught:
+        services.schedule(version=first, activate_at=NOW + dt.timedelta(days=30), actor=cast.actor)
+    assert caught.value.code == "not_valid_then" and "Short Root" in caught.value.sentence
+    assert (
+        services.activate(version=first, actor=cast.actor, now=NOW + dt.timedelta(days=10)).state == "active"
+    )
