@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,14 +22,14 @@ from stores import services
 from stores.models import Version
 from tests.browser.conftest import PHONE, Visit
 from tests.cast import Cast
-from tests.providers.backends import Switch, client, run_tests
+from tests.providers.backends import LOOPBACK, Switch, client, run_tests
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 60_000
 
 
 @pytest.fixture
-def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Switch]:
     """With a worker: a thread of its own for each message."""
     threads: list[threading.Thread] = []
 
@@ -43,6 +44,7 @@ def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
         threads[-1].start()
 
     monkeypatch.setattr(testing, "queue", queue)
+    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
     made = Switch(cast)
     yield made
     for thread in threads:

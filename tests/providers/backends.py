@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import ipaddress
 import socket
 import ssl
 import tempfile
@@ -22,6 +23,8 @@ from stores.models import Certificate, Store, Version
 from tests.cast import Cast, kept
 from tests.material import SERVER, Minted, mint
 
+LOOPBACK = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
+"""Where backends of tests are; in production nobody connects there unless the setting allows it."""
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 

@@ -12,7 +12,7 @@ from providers.models import Host, Provider
 from stores.models import Certificate, Store
 from tests.cast import Cast, kept
 from tests.material import mint
-from tests.providers.backends import Switch
+from tests.providers.backends import LOOPBACK, Switch
 
 
 @pytest.fixture
@@ -72,9 +72,10 @@ def typed() -> dict[str, str]:
 
 
 @pytest.fixture
-def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Switch]:
     """A certificate whose CA changes, and its backends; tests run what waits themselves (`run_tests`)."""
     monkeypatch.setattr(testing, "queue", lambda: None)
+    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
     made = Switch(cast)
     yield made
     made.close()

@@ -57,6 +57,9 @@ class TestPages:
         assert "does not know the issuer of our certificate" in page
         assert "Activate now" not in page
         assert "anyway</button>" not in page, "that is for owners"
+        asked = browser.get(reverse("stores:version_activate", args=[staged.pk])).content.decode()
+        assert "its rehearsal failed at orders backend" in asked
+        assert 'type="submit" class="btn btn-primary"' not in asked
         answer = browser.post(reverse("stores:version_activate", args=[staged.pk]))
         assert answer.status_code == 409
         assert "is held" in answer.content.decode()
