@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from portal.forms import StyledForm
-from providers import pins
+from providers import pins as service
 from providers.forms import PinsField
 from providers.models import Provider
 from stores.formats import limits
@@ -32,13 +32,13 @@ class PinsForm(StyledForm, forms.Form):
         max_length=250,
     )
 
-    def __init__(self, *args: Any, seen: pins.Seen | None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seen: service.Seen | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         chain = {one.spki_pin: one for one in seen.chain} if seen else {}
         self.fields["seen"].choices = [(pin, one.common_name) for pin, one in chain.items()]  # type: ignore[attr-defined]
 
     @classmethod
-    def of(cls, provider: Provider, seen: pins.Seen | None, wanted: str) -> PinsForm:
+    def of(cls, provider: Provider, seen: service.Seen | None, wanted: str) -> PinsForm:
         """As the pins are; where there are none, the server's own key is proposed."""
         in_chain = [one.spki_pin for one in seen.chain] if seen else []
         ticked = {*provider.spki_pins, wanted}
@@ -60,5 +60,5 @@ class PinsForm(StyledForm, forms.Form):
         """All of it; PortalError when the file cannot be used."""
         data = self.cleaned_data
         file = data["file"]
-        of_file = [pins.of_file(file.name, file.read(), now)] if file else []
+        of_file = [service.of_file(file.name, file.read(), now)] if file else []
         return [*data["seen"], *data["pins"], *of_file]

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import resolve
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -97,7 +98,12 @@ def installed(request: HttpRequest, page: SharePage) -> HttpResponse:
     except Conflict as error:
         form.add_error(None, error.sentence)
         return _show(request, page, form, status=error.status)
-    return redirect("providers:handover", token=request.resolver_match.kwargs["token"])
+    return redirect("providers:handover", token=_token(request))
+
+
+def _token(request: HttpRequest) -> str:
+    """The secret in the address."""
+    return str(resolve(request.path_info).kwargs["token"])
 
 
 def _show(
@@ -108,7 +114,7 @@ def _show(
     context = {
         "page": page,
         "team": page.team,
-        "token": request.resolver_match.kwargs["token"],
+        "token": _token(request),
         "offers": [
             (offer, said.get(offer.leaf.sha256), _form_of(offer.leaf.sha256, form)) for offer in shown
         ],

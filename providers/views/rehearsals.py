@@ -18,6 +18,7 @@ from providers.reading import Reading
 from providers.views.shared import REFUSED, sees_addresses
 from stores.locking import Gone
 from stores.models import Version
+from stores.warning import warnings
 
 
 @guarded(Action.CHANGE, Version)
@@ -65,6 +66,7 @@ def _show(
         "passed": sum(report.ok is True for report in reports),
         "failed": sum(report.ok is False for report in reports),
         "held": rehearsals.held(row.version) if row.finished_at else "",
+        "warnings": warnings(row.version.certificate, list(row.version.chain.all())),
         "sees": sees,
         "error": error,
         "reason": reason,

@@ -23,6 +23,7 @@ from stores.locking import Gone
 from stores.models import Version
 from stores.usage import uses_of_one
 from stores.views.certificate import REFUSED, comparison, drawn
+from stores.warning import warnings
 
 
 @guarded(Action.SEE, Version)
@@ -47,6 +48,7 @@ def activate(request: HttpRequest, version: Version) -> HttpResponse:
         "comparison": comparison(active, version, version.certificate)
         if active and active != version
         else None,
+        "warnings": warnings(version.certificate, list(version.chain.all())),
     }
     return _asked(request, version, "activate", do, context)
 

@@ -14,7 +14,7 @@ from portal.errors import PortalError
 from portal.models import AuditEvent
 from providers import addresses, pins
 from providers.connection.report import Report, ServerCertificate
-from providers.models import ConnectionReport, Provider
+from providers.models import ConnectionReport, Provider, Rehearsal
 from stores import warning
 from stores.formats.certificates import read_certificate
 from stores.models import Certificate, Version
@@ -72,7 +72,7 @@ def editor(cast: Cast) -> Client:
 
 
 def pins_of(provider: Provider) -> list[str]:
-    return Provider.objects.get(pk=provider.pk).spki_pins
+    return list(Provider.objects.get(pk=provider.pk).spki_pins)
 
 
 def keep(browser: Client, provider: Provider, **fields: Any) -> Any:
@@ -267,3 +267,16 @@ class TestWarnings:
         assert answer.status_code == 302, answer.context["form"].errors
         assert "None of the keys pinned for “Orders API”" in editor.get(answer.url).content.decode()
         assert Version.objects.get(certificate=trusted).state == "active"
+
+    def test_the_page_that_activates_and_the_rehearsal_say_it_too(
+        self, seen: Provider, trusted: Certificate, editor: Client, cast: Cast
+    ) -> None:
+        self.pinned(seen, pin(ROOT))
+        successor = mint("Acme Root 2", ca=True, end=3000)
+        staged = kept(cast, successor, name="acme-root", store="Partner CAs", kind="trust", at_once=False)
+        rehearsal = Rehearsal.objects.create(team=cast.team, version=staged, asked_at=NOW, finished_at=NOW)
+        for address in (
+            reverse("stores:version_activate", args=[staged.pk]),
+            reverse("providers:rehearsal", args=[rehearsal.pk]),
+        ):
+            assert "None of the keys pinned for “Orders API”" in editor.get(address).content.decode()
