@@ -12,7 +12,7 @@ from portal.audit import Actor
 from portal.errors import Conflict
 from portal.models import Membership, Role, Team
 from portal.names import fold
-from providers import services
+from providers import example_tests, services
 from providers.example_material import Minted, authority, leaf
 from providers.models import Host, Provider
 from stores import originals, watch
@@ -96,8 +96,8 @@ class _Builder:
         self._keep_clients(issuing)
         self._keep_failing_chain(root)
         self._keep_gateway(issuing)
-        self._keep_trusted(root)
-        self._register()
+        partner = self._keep_trusted(root)
+        self._register(partner)
 
     def _keep_clients(self, issuing: Minted) -> None:
         name = "orders-client.example.org"
@@ -142,7 +142,8 @@ class _Builder:
             at_once=False, activate_at=self._at(14),
         )  # fmt: skip
 
-    def _keep_trusted(self, root: Minted) -> None:
+    def _keep_trusted(self, root: Minted) -> Minted:
+        """The partner's root that lasts longest."""
         roots = [
             authority(f"Partner Root {number}", self._at(-900), self._at(end))
             for number, end in ((1, 52.2), (2, 1400), (3, 2600))
@@ -151,19 +152,24 @@ class _Builder:
         self._trust(PARTNERS, "partner-bundle", b"".join(one.pem for one in roots), -400)
         self._trust(PARTNERS, "bank-root", bank.pem, -390)
         self._trust(CALLERS, "example-root", root.pem, -390)
+        return roots[-1]
 
-    def _register(self) -> None:
+    def _register(self, partner: Minted) -> None:
         partners, callers = (Store.objects.get(team=self.team, name=name) for name in (PARTNERS, CALLERS))
         orders = Provider(
             team=self.team, name="orders", title="Order system", description="Takes and confirms orders.", host="orders.example.org",
             key_certificate=self._certificate("orders-client"), trust_store=partners, path_prefix="/orders", collection_path="/v1",
+            is_watched=False,
         )  # fmt: skip
         payments = Provider(
             team=self.team, name="payments", title="Payments of the bank", host="payments.example.org", port=8443,
             key_certificate=self._certificate("payments-client"), trust_store=partners, trust_certificate=self._certificate("bank-root"),
+            is_watched=False,
         )  # fmt: skip
         for provider in (orders, payments):
             services.create_provider(provider=provider, actor=self.actor)
+        server = leaf(orders.host, self._at(-60), self._at(140), partner)
+        example_tests.tell(orders, server, self._at(-0.2))
         gateway = Host(
             team=self.team, name="api", host_name="api.example.org", key_certificate=self._certificate("api-gateway"), trust_store=callers,
             description="Where partners reach our APIs.",

@@ -79,7 +79,7 @@ def test_from_the_button_to_two_reports_side_by_side(visit: Visit, cast: Cast, b
     expect(page.locator("#report")).to_contain_text("The test begins as soon as a worker is free")
 
     with worker():
-        expect(page.locator(".trail")).to_contain_text("TCP", ignore_case=True)
+        expect(page.locator(".trail")).to_contain_text("TCP", ignore_case=True, timeout=9_000)
         expect(page.locator("#report")).to_contain_text("The test runs")
         assert ConnectionReport.objects.get().state == "running"
         backend.go.set()

@@ -43,6 +43,15 @@ def test_every_state_is_there(team: Team) -> None:
     assert states == {"active", "superseded", "staged"}
 
 
+def test_one_connection_test_is_there_to_read_and_none_is_ever_run(team: Team, cast: Cast) -> None:
+    orders = Provider.objects.get(team=team, name="orders")
+    assert orders.last_good == orders.reports.get()
+    assert orders.server_ends_name == "orders.example.org"
+    text = client_of(cast.owner).get(orders.reports.get().get_absolute_url()).content.decode()
+    assert "The connection works" in text and "Partner Root 3" in text and "orders-client" in text
+    assert not Provider.objects.filter(team=team, is_watched=True).exists()
+
+
 def test_history_chain_bundle_and_staged_successor(team: Team) -> None:
     orders = Certificate.objects.get(team=team, name="orders-client")
     assert [(one.number, one.state) for one in orders.versions.order_by("number")] == [

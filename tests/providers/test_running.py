@@ -253,7 +253,7 @@ class TestMany:
         stuck.save(force_insert=True)
         for _ in range(3):
             ask(stuck, reason=Reason.WATCH)
-        for _ in range(60):
+        for _ in range(30):
             ask(orders, reason=Reason.WATCH)
         plain = testing._Round._end
 
@@ -263,7 +263,7 @@ class TestMany:
                 slow.go.set()
 
         monkeypatch.setattr(testing._Round, "_end", end)
-        assert testing.run(now=timezone.now()) == 63
+        assert testing.run(now=timezone.now()) == 33
         slow.close()
         assert ConnectionReport.objects.filter(provider=orders, ok=True).count() >= REPORTS_KEPT
         assert stuck.reports.filter(ok=True).count() == 3
