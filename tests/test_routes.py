@@ -125,7 +125,7 @@ def more_samples(cast: Cast) -> list[models.Model]:
         ),
         ApiToken.objects.create(
             team=cast.team, name="pipeline", token_sha256="0" * 64, role=Role.VIEWER, created_by=cast.owner
-        )
+        ),
     ]
 
 
