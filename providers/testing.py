@@ -274,7 +274,7 @@ def _prepare(report: ConnectionReport) -> Prepared:
 def _finish(report: ConnectionReport, outcome: Report | PortalError, at: dt.datetime) -> bool:
     """Writes the result and all that follows from it; False when somebody has ended the test meanwhile, or it is gone."""
     provider = (
-        Provider.objects.select_for_update(no_key=True)
+        Provider.objects.select_for_update(no_key=True, of=("self",))
         .select_related("team")
         .filter(pk=report.provider_id)
         .first()

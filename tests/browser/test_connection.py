@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -20,6 +21,7 @@ from tests.browser.world import days
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.backend import Backend
+from tests.providers.backends import LOOPBACK
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,8 +32,9 @@ def client_ca() -> Minted:
 
 
 @pytest.fixture
-def backend(tmp_path: Path, cast: Cast, client_ca: Minted) -> Iterator[Backend]:
+def backend(tmp_path: Path, cast: Cast, client_ca: Minted, settings: Any) -> Iterator[Backend]:
     """A server that holds who comes until it is told to go on; what it shows is trusted, and ours is known to it."""
+    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
     root = mint("Backend Root", ca=True, begin=days(-30), end=days(3000), key_usage=True)
     now = timezone.now()
     kept(cast, mint("orders", client_ca, begin=days(-1), end=days(300)), client_ca, now=now)

@@ -17,6 +17,7 @@ from stores.models import Version
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.backend import Backend
+from tests.providers.backends import LOOPBACK
 from tests.providers.conftest import Register
 
 State, Reason = ConnectionReport.State, ConnectionReport.Reason
@@ -38,7 +39,8 @@ def server_ca() -> Minted:
 
 
 @pytest.fixture
-def backend(tmp_path: Path, server_ca: Minted, client_ca: Minted) -> Iterator[Backend]:
+def backend(tmp_path: Path, server_ca: Minted, client_ca: Minted, settings: Any) -> Iterator[Backend]:
+    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
     leaf = mint("backend", server_ca, begin=days(-1), end=days(90), hosts=("127.0.0.1",))
     one = Backend(tmp_path, leaf, client_ca)
     yield one
