@@ -57,7 +57,7 @@ def dashboard(request: HttpRequest, team: Team) -> HttpResponse:
 
 def fails_next(team: Team, now: dt.datetime, *, addresses: bool) -> list[Prompt | TheirEnd]:
     """What of ours and of the servers of providers ends, the first to end first; `addresses` as for `their_ends`."""
-    ends = [*_ours(team, now), *their_ends(team, now, ROWS, addresses=addresses)]
+    ends: list[Prompt | TheirEnd] = [*_ours(team, now), *their_ends(team, now, ROWS, addresses=addresses)]
     return sorted(ends, key=lambda end: (end.ends_at, end.label))[:ROWS]
 
 

@@ -182,7 +182,7 @@ class TestRun:
         other = Provider.objects.create(team=cast.team, name="other", host="h")
         for one in (provider, other):
             seen(one, server(end=5, name=one.name))
-        plain = expiring.ending_of
+        plain = endings_seen.ending_of
 
         def broken(row: Provider) -> Any:
             if row == provider:
@@ -205,7 +205,7 @@ class TestRun:
         self, provider: Provider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen(provider, server(end=5))
-        plain = expiring.ending_of
+        plain = endings_seen.ending_of
 
         def meanwhile(row: Provider) -> Any:
             ending = plain(row)

@@ -32,12 +32,7 @@ def replaced(cast: Cast, *names: str) -> tuple[Overlap, list[Provider]]:
 def test_the_last_two_proofs_at_once_remove_the_old_one_once(cast: Cast, _: int) -> None:
     overlap, rows = replaced(cast, "one", "two")
     overlaps.let_remove_itself(overlap=overlap, wanted=True, actor=cast.actor, now=NOW)
-    together(
-        *(
-            lambda row=row: seen(row, mint(row.name, NEW), anchor=NEW)  # type: ignore[misc]
-            for row in rows
-        )
-    )
+    together(*(lambda row=row: seen(row, mint(row.name, NEW), anchor=NEW) for row in rows))
     overlap.refresh_from_db()
     assert overlap.closed_at == NOW
     assert OverlapProof.objects.count() == 2
