@@ -90,6 +90,17 @@ class TestOpening:
         assert provider.reports.count() == 2
         assert not Alert.objects.exists()
 
+    def test_one_that_passed_long_ago_but_failed_last_opens_none(self, switch: Switch) -> None:
+        provider = switch.provider("one", switch.old_ca)
+        assert probed(provider).ok
+        provider.refresh_from_db()
+        assert provider.last_good
+        switch.backends[0].takes = (switch.root,)
+        assert not probed(provider).ok
+        activate(switch.stage())
+        run_tests()
+        assert not Alert.objects.exists()
+
     def test_one_that_was_never_tried_opens_none(self, switch: Switch) -> None:
         switch.provider("one", switch.old_ca)
         activate(switch.stage())

@@ -306,6 +306,7 @@ class TestAtOnce:
         reports = [rehearsal.reports.get(provider=provider).pk for provider in (one, two)]
         together(*(lambda pk=pk: testing.run([pk], now=timezone.now()) for pk in reports))
         assert outcome(rehearsal) == "passed"
+        assert rehearsals.finish(rehearsal, timezone.now()) is False
         assert AuditEvent.objects.filter(action="version.rehearsal_passed").count() == 1
 
     def test_a_worker_that_dies_after_the_last_report_leaves_the_rest_to_the_scheduled_task(
