@@ -131,7 +131,7 @@ if SQLITE:
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-# A connection that is opened anew reads the schema first; the last one of SQLite to close brings its log into the file and waits for the disk.
+# Opening a connection reads the schema; the last one of SQLite to close brings its log into the file and waits for the disk.
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -70,7 +70,10 @@ def _initial(request: HttpRequest, team: Team) -> dict[str, Any]:
         return known
     store = Store.objects.filter(team=team, pk=request.GET.get("store", "")).first()
     first = (
-        store or Store.objects.filter(team=team, kind=request.GET.get("kind", "key")).order_by("folded_name").first()
+        store
+        or Store.objects.filter(team=team, kind=request.GET.get("kind", "key"))
+        .order_by("folded_name")
+        .first()
     )
     kind = store.kind if store else request.GET.get("kind", "key")
     return {"kind": kind, "store": first, "name": request.GET.get("name", "")}

@@ -34,7 +34,9 @@ def provider(cast: Cast) -> Provider:
 
 def told() -> list[str]:
     """Recipient and stage of what lies in inboxes, in the order of their telling."""
-    rows = Notice.objects.filter(channel="portal", key__startswith="server:").order_by("created_at", "recipient")
+    rows = Notice.objects.filter(channel="portal", key__startswith="server:").order_by(
+        "created_at", "recipient"
+    )
     return [f"{row.recipient.partition('@')[0]} {row.key.rpartition(':')[2]}" for row in rows]
 
 

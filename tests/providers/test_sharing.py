@@ -197,7 +197,11 @@ class TestDownloads:
         answer = Client().get(f"{shared[1]}trust.pem")
         assert answer.content == ISSUING.pem + ROOT.pem
 
-    @pytest.mark.parametrize("end", [f"{LEAF.sha256}.exe", f"{'0' * 64}.pem", f"{ROOT.sha256}.pem"])
+    @pytest.mark.parametrize(
+        "end",
+        [f"{LEAF.sha256}.exe", f"{'0' * 64}.pem", f"{ROOT.sha256}.pem"],
+        ids=["another form", "unknown", "not shown"],
+    )
     def test_nothing_else_can(self, shared: Any, end: str) -> None:
         assert opened(shared[1] + end, 404) == opened("/share/wrong/", 404)
 
@@ -298,7 +302,11 @@ class TestInstalled:
         assert answer.status_code == 422
         assert says in answer.content.decode()
 
-    @pytest.mark.parametrize("sha256", ["", "x", "0" * 64, ROOT.sha256, "\x00", "A" * 64])
+    @pytest.mark.parametrize(
+        "sha256",
+        ["", "x", "0" * 64, ROOT.sha256, "\x00", "A" * 64],
+        ids=["nothing", "short", "unknown", "not shown", "NUL", "upper case"],
+    )
     def test_only_what_is_shown_can_be_confirmed(self, shared: Any, sha256: str) -> None:
         answer = Client().post(f"{shared[1]}installed/", {"sha256": sha256})
         assert answer.status_code in (409, 422)
