@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from portal import runs
 from portal.models import TaskRun
 from portal.runs import WATCH
+from providers import tasks as provider_tasks
 from stores import tasks, watch
 from tests.cast import Cast
 from tests.material import NOW
@@ -91,7 +92,9 @@ class TestRecordedRuns:
     def test_the_schedule_names_tasks_that_are_there(self, settings: Settings) -> None:
         scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
         assert WATCH in scheduled
-        assert all(hasattr(tasks, name.removeprefix("stores.tasks.")) for name in scheduled)
+        modules = {"stores.tasks": tasks, "providers.tasks": provider_tasks}
+        for module, _, task in (name.rpartition(".") for name in scheduled):
+            assert hasattr(modules[module], task), task
 
     def test_a_portal_that_never_ran_it_is_overdue_once_it_is_old_enough(self, cast: Cast) -> None:
         assert not runs.watch_overdue(None, NOW + dt.timedelta(minutes=20))

@@ -92,6 +92,8 @@ def test_a_key_store_from_sign_in_to_replacement(
     page.get_by_role("button", name="Look inside").click()
     expect(page.get_by_role("heading", name="Old and new")).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("orders", use_inner_text=True)
+    expect(page.get_by_label("try it first")).to_be_checked()
+    page.get_by_label("Make it active now").check()
     page.get_by_role("button", name="Save as the next version").click()
     expect(page.get_by_role("status").filter(has_text="Version 2")).to_be_visible()
     page.goto("/replace/")
