@@ -16,6 +16,8 @@ os.environ["STOREKEEPER_VAR"] = tempfile.mkdtemp(prefix=f"storekeeper-tests-{WOR
 atexit.register(shutil.rmtree, os.environ["STOREKEEPER_VAR"], ignore_errors=True)
 os.environ.setdefault("SECRET_KEY", "the tests know this key, so nothing else may use it")
 os.environ.setdefault("STOREKEEPER_KEYS", "tests:" + "A" * 43 + "=")
+# As on SQLite by default: the servers that tests try are on this machine.
+os.environ.setdefault("STOREKEEPER_OUTBOUND_ALLOW", "127.0.0.0/8,::1/128")
 
 if os.environ.get("STOREKEEPER_S3_BUCKET"):
     # Tests that tidy up old files must not meet those of the tests that run beside them.
