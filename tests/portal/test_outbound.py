@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from django.conf import settings
 
 from portal import outbound
 from portal.outbound import OutboundError, Policy
@@ -74,9 +76,15 @@ class TestPolicy:
         settings.STOREKEEPER_OUTBOUND_ALLOW = [ipaddress.ip_network("10.0.0.0/8")]  # type: ignore[attr-defined]
         assert Policy.from_settings() == Policy((ipaddress.ip_network("10.0.0.0/8"),))
 
-    def test_only_the_embedded_default_allows_this_machine(self) -> None:
-        default = list(LOOPBACK.allow) if settings.SQLITE else []
-        assert default == settings.STOREKEEPER_OUTBOUND_ALLOW
+    @pytest.mark.parametrize(("database", "networks"), [("", 2), ("postgres://postgres@127.0.0.1/none", 0)])
+    def test_only_the_embedded_default_allows_this_machine(self, database: str, networks: int) -> None:
+        others = {name: value for name, value in os.environ.items() if name != "STOREKEEPER_OUTBOUND_ALLOW"}
+        script = "from portal import settings; print(len(settings.STOREKEEPER_OUTBOUND_ALLOW))"
+        environment = others | {"DATABASE_URL": database}
+        answer = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert answer.stdout.strip() == str(networks), answer.stderr
 
 
 @pytest.fixture

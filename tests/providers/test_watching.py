@@ -177,7 +177,6 @@ class TestOutage:
             runs.append(watch(back).asked)
             assert watch(back).asked == 0, "more than a batch would wait"
             answered(back)
-            back += MINUTE
         assert runs == [BATCH, BATCH, 50]
         assert watch(back) == Watched()
         assert ConnectionReport.objects.values("provider").distinct().count() == 250
