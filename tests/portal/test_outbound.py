@@ -82,9 +82,9 @@ class TestPolicy:
         script = "from portal import settings; print(len(settings.STOREKEEPER_OUTBOUND_ALLOW))"
         environment = others | {"DATABASE_URL": database}
         answer = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
         )
-        assert answer.stdout.strip() == str(networks), answer.stderr
+        assert answer.stdout.strip() == str(networks)
 
 
 @pytest.fixture
