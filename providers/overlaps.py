@@ -59,21 +59,12 @@ def follow(version: Version, previous: Version | None, actor: Actor, now: dt.dat
     restored = Overlap.objects.filter(old=version, closed_at__isnull=True).first()
     if restored:
         _close(restored, actor, now, "it is active again")
-    if previous and _is_needed(previous, version, is_restored=restored is not None, now=now):
+    if previous and trust.stays_trusted(previous, version, is_restored=restored is not None, now=now):
         certificate = version.certificate
         Overlap.objects.create(
             team=certificate.team, certificate=certificate, old=previous, new=version, opened_at=now
         )
         audit.record(actor, "overlap.opened", certificate, team=certificate.team, version=previous.number)
-
-
-def _is_needed(old: Version, new: Version, *, is_restored: bool, now: dt.datetime) -> bool:
-    """Whether somebody may depend on an entry that only the old version has, and that has not ended."""
-    lost = old.chain.filter(not_after__gt=now).exclude(sha256__in=new.chain.order_by().values("sha256"))
-    users = Provider.objects.that_use([new.certificate])
-    if is_restored:
-        return users.filter(anchor_sha256__in=lost.order_by().values("sha256")).exists()
-    return lost.exists() and (users.exists() or Host.objects.that_use([new.certificate]).exists())
 
 
 def standings(overlap: Overlap) -> list[Standing]:
@@ -181,7 +172,7 @@ def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> 
     )
     if not overlaps:
         return
-    verdict = _judge(provider, parsed, overlaps[0], now)
+    verdict = _judge(provider, parsed, now)
     if verdict.anchor is None:
         OverlapProof.objects.filter(overlap__in=overlaps, provider=provider).delete()
         return
@@ -198,9 +189,9 @@ def _was_believed(parsed: Report) -> bool:
     return parsed.ok or parsed.code.startswith(LATER_JUDGED)
 
 
-def _judge(provider: Provider, parsed: Report, overlap: Overlap, now: dt.datetime) -> Verdict:
+def _judge(provider: Provider, parsed: Report, now: dt.datetime) -> Verdict:
     chain = [x509.load_der_x509_certificate(one.der) for one in parsed.server_chain]
-    anchors = trust.anchors_of(provider, without=overlap) or ()
+    anchors = trust.anchors_of(provider) or ()
     return verify(chain, anchors + public_roots() if provider.trust_public else anchors, now)
 
 

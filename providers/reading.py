@@ -121,6 +121,15 @@ class Reading:
         sent = {one.sha256 for one in self.parsed.server_chain} if self.parsed else set()
         return anchor if anchor and anchor.sha256 not in sent else None
 
+    @property
+    def rests_on(self) -> str:
+        """The name of the old trust entry without which the server would not be believed; "" where a lasting one verifies it."""
+        return (
+            self.parsed.anchor.common_name
+            if self.parsed and self.parsed.anchor and self.parsed.anchor_goes
+            else ""
+        )
+
     @cached_property
     def trusted_as(self) -> ChainCertificate | None:
         """The certificate of the provider's trust store that is the anchor; None for one of the system's."""

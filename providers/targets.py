@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from dataclasses import dataclass
 from typing import cast
@@ -13,7 +14,7 @@ from portal import vault
 from portal.errors import Unavailable
 from providers.connection.target import ClientMaterial, PrivateKey, Target
 from providers.models import Provider
-from providers.trust import anchors_of
+from providers.trust import anchors_of, outgoing_of
 from stores.models import Version
 from stores.services import KEY_SHUT
 
@@ -32,8 +33,8 @@ class Prepared:
     shown: Version | None
 
 
-def target_of(provider: Provider, *, staged: Version | None = None) -> Prepared:
-    """The connection as the provider is registered; `staged` takes the place of the active version of its certificate.
+def target_of(provider: Provider, *, staged: Version | None = None, now: dt.datetime) -> Prepared:
+    """The connection as the provider is registered; with `staged` as it would be after the activation of that version.
 
     Unavailable `key_does_not_open` or `password_does_not_open` when the key ring does not fit.
     """
@@ -47,6 +48,7 @@ def target_of(provider: Provider, *, staged: Version | None = None) -> Prepared:
         check_host_name=provider.check_host_name,
         client=_material(shown) if shown else None,
         trust=anchors_of(provider, staged=staged),
+        outgoing=outgoing_of(provider, staged=staged, now=now),
         also_public=provider.trust_public,
         path=path or None,
         credentials=_credentials(provider) if path else None,

@@ -197,7 +197,7 @@ class _Round:
             self._count += 1
             with _alone(report):
                 try:
-                    return report, _prepare(report)
+                    return report, _prepare(report, self._instant())
                 except PortalError as error:
                     _finish(report, error, self._instant())
         return None
@@ -252,10 +252,10 @@ def _alone(report: ConnectionReport) -> Iterator[None]:
 
 
 @transaction.atomic
-def _prepare(report: ConnectionReport) -> Prepared:
+def _prepare(report: ConnectionReport, now: dt.datetime) -> Prepared:
     """Opens what the test needs; the use of a private key is audited."""
     rehearsed = report.rehearsal.version if report.rehearsal else None
-    prepared = target_of(report.provider, staged=rehearsed)
+    prepared = target_of(report.provider, staged=rehearsed, now=now)
     if shown := prepared.shown:
         ConnectionReport.objects.filter(pk=report.pk).update(shown=shown)
         report.shown = shown

@@ -153,7 +153,7 @@ class _Run:
             chain = server.read_chain(session.chain)
             self._note(server_chain=tuple(ServerCertificate.of(one.facts) for one in chain))
             verdict = server.judge(chain, target, self._now)
-            self._note(anchor=server.anchor_of(verdict))
+            self._note(anchor=server.anchor_of(verdict), anchor_goes=verdict.goes)
             note.detail = server.check_chain(chain, verdict, session.staple, target)
         if target.check_host_name:
             with self._steps.step("host name") as note:

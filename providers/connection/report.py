@@ -100,6 +100,8 @@ class Report:
     """As the server sent it."""
     anchor: ServerCertificate | None = None
     """The trust entry that the server's chain ends in."""
+    anchor_goes: bool = False
+    """Whether that is an entry of an old version, trusted until the server was seen with a new one (`Target.outgoing`)."""
     client_certificate_requested: bool = False
     client_certificate_sent: bool = False
     acceptable_cas: tuple[str, ...] = ()

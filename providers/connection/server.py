@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,14 +65,17 @@ def anchor_of(verdict: Verdict) -> ServerCertificate | None:
 
 
 def judge(chain: Sequence[Shown], target: Target, now: dt.datetime) -> Verdict:
-    """The verdict on a chain by the target's trust: its entries, or the public roots, or both."""
+    """The verdict on a chain by the target's trust: its entries, or the public roots, or both; at last with the outgoing ones."""
     sent = [one.loaded for one in chain]
     if target.trust is None:
         return verify(sent, public_roots(), now)
     verdict = verify(sent, target.trust, now)
     if verdict.code != "ok" and target.also_public:
         by_public = verify(sent, public_roots(), now)
-        return by_public if by_public.code == "ok" else verdict
+        verdict = by_public if by_public.code == "ok" else verdict
+    if verdict.code != "ok" and target.outgoing:
+        both = verify(sent, target.trust + target.outgoing, now)
+        return dataclasses.replace(both, goes=both.anchor is not None)
     return verdict
 
 
@@ -203,7 +207,12 @@ def _verified(leaf: Certificate, verdict: Verdict) -> str:
     anchor = _name(verdict.path[-1])
     how = "is itself a trust entry" if len(verdict.path) == 1 else f"leads to the trust entry {anchor}"
     order = " The server sends its chain in another order than from the leaf up." if verdict.reordered else ""
-    return f"{quoted(leaf.common_name)} {how}, and is valid until {instant(leaf.not_after)}.{order}"
+    goes = (
+        " That entry is of an old version, trusted until the server was seen with a new one."
+        if verdict.goes
+        else ""
+    )
+    return f"{quoted(leaf.common_name)} {how}, and is valid until {instant(leaf.not_after)}.{goes}{order}"
 
 
 def check_name(leaf: Certificate, name: str) -> str:

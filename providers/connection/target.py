@@ -31,7 +31,8 @@ class Target:
     """One connection to try.
 
     `trust` None means the system's public roots; else only its entries are anchors, an intermediate or a leaf among them,
-    and the public roots beside them with `also_public`. `server_name` is asked for and checked instead of the host.
+    and the public roots beside them with `also_public`; `outgoing` are asked only when those verify nothing. `server_name` is
+    asked for and checked instead of the host.
     Without `path` HTTP is only a nudge, and its answer is not judged. `pins`: base64 of SHA-256 of a SubjectPublicKeyInfo.
     """
 
@@ -43,6 +44,7 @@ class Target:
     client: ClientMaterial | None = None
     trust: tuple[x509.Certificate, ...] | None = None
     also_public: bool = False
+    outgoing: tuple[x509.Certificate, ...] = ()
     path: str | None = None
     credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
     """User name and password for HTTP basic authentication."""

@@ -45,6 +45,8 @@ class Verdict:
     """Why, in OpenSSL's words."""
     reordered: bool = False
     """Whether the server sent its certificates in another order than from the leaf upwards."""
+    goes: bool = False
+    """Whether the anchor is trusted only until the server was seen with another one."""
 
 
 class _Anchors:

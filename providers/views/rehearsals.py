@@ -64,6 +64,9 @@ def _show(
         "readings": sorted(readings, key=_failures_first),
         "done": sum(reading.is_done for reading in readings),
         "passed": sum(report.ok is True for report in reports),
+        "resting": sum(
+            bool(report.ok and reading.rests_on) for report, reading in zip(reports, readings, strict=True)
+        ),
         "failed": sum(report.ok is False for report in reports),
         "held": rehearsals.held(row.version) if row.finished_at else "",
         "warnings": warnings(row.version.certificate, list(row.version.chain.all())),

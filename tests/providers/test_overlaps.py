@@ -13,7 +13,7 @@ from portal.errors import Conflict
 from portal.models import AuditEvent
 from providers import overlaps
 from providers.models import Host, Overlap, OverlapProof, Provider
-from providers.trust import anchors_of
+from providers.trust import anchors_of, outgoing_of
 from stores import services
 from stores.models import Store, Version
 from tests.cast import Cast, kept
@@ -46,7 +46,7 @@ def pairs() -> list[tuple[int, int]]:
 
 
 def trusted(provider: Provider) -> set[Any]:
-    return set(anchors_of(provider) or ())
+    return {*(anchors_of(provider) or ()), *outgoing_of(provider, now=NOW)}
 
 
 @pytest.fixture

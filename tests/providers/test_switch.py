@@ -119,7 +119,7 @@ class Stream:
             connections.close_all()
 
     def _request(self) -> tuple[int, bool]:
-        prepared = target_of(Provider.objects.get(pk=self.provider.pk))
+        prepared = target_of(Provider.objects.get(pk=self.provider.pk), now=timezone.now())
         client, shown = prepared.target.client, prepared.shown
         assert client
         assert shown

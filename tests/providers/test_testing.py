@@ -170,7 +170,7 @@ class TestTarget:
             server_name="inner.example.net", trust_public=True, spki_pins=["a" * 43 + "="]
         )
         orders.refresh_from_db()
-        target = target_of(orders).target
+        target = target_of(orders, now=timezone.now()).target
         assert (target.host, target.port, target.server_name) == (
             "127.0.0.1",
             orders.port,
@@ -183,5 +183,5 @@ class TestTarget:
         assert "sesame" not in repr(target) and "PrivateKey" not in repr(target)
 
     def test_without_tls_nothing_is_shown(self, register: Register) -> None:
-        prepared = target_of(register(use_tls=False, port=80))
+        prepared = target_of(register(use_tls=False, port=80), now=timezone.now())
         assert prepared.shown is None and prepared.target.client is None and not prepared.target.tls

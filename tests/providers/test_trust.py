@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from cryptography import x509
 
 from providers.models import Overlap, Provider
-from providers.trust import anchors_of
+from providers.trust import anchors_of, outgoing_of
+from stores import services
 from stores.models import Version
 from tests.cast import Cast, kept
 from tests.material import NOW, Minted, mint
+
+DAY = dt.timedelta(days=1)
 
 
 def root(name: str) -> Minted:
@@ -80,11 +85,11 @@ class TestAnchors:
         first = trusted(cast, old)
         second = trusted(cast, new)
         provider, kept_on = trusting(cast, second), overlap(first, second)
-        assert set(anchors_of(provider) or ()) == certificates(old, new)
-        assert set(anchors_of(provider, without=kept_on) or ()) == certificates(new)
+        assert set(outgoing_of(provider, now=NOW)) == certificates(old)
+        assert set(anchors_of(provider) or ()) == certificates(new)
         kept_on.closed_at = NOW
         kept_on.save()
-        assert set(anchors_of(provider) or ()) == certificates(new)
+        assert outgoing_of(provider, now=NOW) == ()
 
     def test_overlaps_do_not_prove_each_other_superfluous(self, cast: Cast) -> None:
         shared, new = root("A"), root("B")
@@ -92,15 +97,59 @@ class TestAnchors:
         second = trusted(cast, shared, root("C"))
         third = trusted(cast, new)
         provider = trusting(cast, third)
-        older = overlap(first, second)
+        overlap(first, second)
         Overlap.objects.get_or_create(
             old=second, closed_at=None,
             defaults={"team": cast.team, "certificate": second.certificate, "new": third, "opened_at": NOW},
         )  # fmt: skip
-        assert set(anchors_of(provider, without=older) or ()) == certificates(new)
+        assert set(anchors_of(provider) or ()) == certificates(new)
 
     def test_the_order_is_constant(self, cast: Cast) -> None:
         version = trusted(cast, root("A"), root("B"))
         trusted(cast, root("C"), name="other-ca")
         provider = trusting(cast, version)
         assert anchors_of(provider) == anchors_of(Provider.objects.get(pk=provider.pk))
+
+
+class TestRehearsed:
+    """What would be trusted once a staged version is active, which is what its rehearsal must go by."""
+
+    def test_the_version_whose_place_it_takes_stays_trusted_as_after_its_activation(self, cast: Cast) -> None:
+        old, new = root("A"), root("B")
+        provider = trusting(cast, trusted(cast, old))
+        staged = trusted(cast, new, at_once=False)
+        before = anchors_of(provider, staged=staged), outgoing_of(provider, staged=staged, now=NOW)
+        assert before == ((new.certificate,), (old.certificate,))
+        assert outgoing_of(provider, now=NOW) == (), "nothing is staged for who tries what is active"
+        services.activate(version=staged, actor=cast.actor, now=NOW)
+        assert (anchors_of(provider), outgoing_of(provider, now=NOW)) == before
+
+    def test_one_that_loses_nothing_lets_nothing_stay(self, cast: Cast) -> None:
+        old, new = root("A"), root("B")
+        provider = trusting(cast, trusted(cast, old))
+        assert outgoing_of(provider, staged=trusted(cast, old, new, at_once=False), now=NOW) == ()
+
+    def test_what_stays_already_stays(self, cast: Cast) -> None:
+        first, second, third = root("A"), root("B"), root("C")
+        provider = trusting(cast, trusted(cast, first))
+        trusted(cast, second)
+        staged = trusted(cast, third, at_once=False)
+        assert set(outgoing_of(provider, staged=staged, now=NOW)) == certificates(first, second)
+
+    def test_a_restored_one_leaves_the_other_trusted_only_where_a_server_was_seen_with_it(
+        self, cast: Cast
+    ) -> None:
+        old, new = root("A"), root("B")
+        provider = trusting(cast, restored := trusted(cast, old))
+        trusted(cast, new)
+        assert set(outgoing_of(provider, staged=restored, now=NOW)) == certificates(old), (
+            "its own overlap would end"
+        )
+        provider.anchor_sha256 = new.sha256
+        provider.save()
+        assert set(outgoing_of(provider, staged=restored, now=NOW)) == certificates(old, new)
+
+    def test_what_has_ended_does_not_stay(self, cast: Cast) -> None:
+        provider = trusting(cast, trusted(cast, mint("Short CA", ca=True, end=1)))
+        staged = trusted(cast, root("B"), at_once=False)
+        assert outgoing_of(provider, staged=staged, now=NOW + 2 * DAY) == ()
