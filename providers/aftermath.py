@@ -6,19 +6,25 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from providers import alerts, drift, endings_seen, overlaps, rehearsals
+from providers.again import once_more
 from providers.models import ConnectionReport
+from providers.wording import EDITED_MEANWHILE
 
 if TYPE_CHECKING:
     from providers.connection import Report
 
 
 def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> None:
-    """Tells all who wait for the report; `parsed` is None for a test that never ran to its end.
+    """Tells all who wait for the report, unless it is asked for once more; `parsed` is None for a test that never ran to its end.
 
     Drift comes last: it makes a report that passed the provider's last good one, against which the others compare.
     """
-    rehearsals.after(report, parsed, now)
-    alerts.after(report, parsed, now)
+    if parsed is None and once_more(report, now):
+        return
+    rehearsals.after(report, now)
+    if report.code == EDITED_MEANWHILE:
+        return
+    alerts.after(report, now)
     overlaps.after(report, parsed, now)
     endings_seen.after(report, parsed, now)
     drift.after(report, parsed, now)

@@ -1,27 +1,28 @@
-"""Tests that were cut short, as when the worker stops: asked for once more, where something waits for their outcome."""
+"""Tests that say nothing, cut short as when the worker stops or overtaken by an edit: asked for once more where something waits."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 from portal.audit import Actor
 from portal.outbound import Policy
 from providers import testing
-from providers.models import ConnectionReport
-
-if TYPE_CHECKING:
-    from providers.connection.report import Report
+from providers.models import ConnectionReport, Provider
+from providers.wording import EDITED_MEANWHILE
 
 
-def once_more(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> bool:
-    """Asks again for a test of a rehearsal or after an activation that was cut short; False for others, and the second time."""
-    if parsed is not None or not (report.rehearsal or report.activated):
+def once_more(report: ConnectionReport, now: dt.datetime) -> bool:
+    """Asks again for a test of a rehearsal or after an activation that never ran to its end; False where that helps nobody.
+
+    What was cut short is repeated once; what an edit has overtaken each time, while the provider uses the certificate.
+    """
+    version = report.rehearsal.version if report.rehearsal else report.activated
+    if version is None or testing.unreachable(report.provider, Policy.from_settings()):
         return False
-    same = ConnectionReport.objects.filter(
-        provider=report.provider_id, rehearsal=report.rehearsal, activated=report.activated, code=report.code
-    )
-    if same.exclude(pk=report.pk).exists() or testing.unreachable(report.provider, Policy.from_settings()):
+    if report.code == EDITED_MEANWHILE:
+        if not Provider.objects.that_use([version.certificate]).filter(pk=report.provider_id).exists():
+            return False
+    elif _was_repeated(report):
         return False
     testing.ask(
         provider=report.provider,
@@ -32,3 +33,10 @@ def once_more(report: ConnectionReport, parsed: Report | None, now: dt.datetime)
         activated=report.activated,
     )
     return True
+
+
+def _was_repeated(report: ConnectionReport) -> bool:
+    same = ConnectionReport.objects.filter(
+        provider=report.provider_id, rehearsal=report.rehearsal, activated=report.activated, code=report.code
+    )
+    return same.exclude(pk=report.pk).exists()

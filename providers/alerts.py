@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,14 +12,11 @@ from portal.audit import SYSTEM, Actor
 from portal.errors import Conflict
 from portal.outbound import Policy
 from providers import testing
-from providers.again import once_more
 from providers.models import Alert, ConnectionReport, Provider
+from providers.wording import EDITED_MEANWHILE
 from stores import notices, services
 from stores.locking import locked_version
 from stores.models import Version
-
-if TYPE_CHECKING:
-    from providers.connection.report import Report
 
 Closed, Reason = Alert.Closed, ConnectionReport.Reason
 
@@ -48,9 +44,9 @@ def _ask_again(provider: Provider, version: Version, actor: Actor, now: dt.datet
         testing.ask(provider=provider, reason=Reason.ACTIVATION, actor=actor, now=now, activated=version)
 
 
-def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> None:
+def after(report: ConnectionReport, now: dt.datetime) -> None:
     """Closes the alerts of a provider that passes again; opens one when it fails since an activation, and passed before."""
-    if report.reason == Reason.REHEARSAL or once_more(report, parsed, now):
+    if report.reason == Reason.REHEARSAL:
         return
     if report.ok:
         _close(Alert.objects.filter(provider=report.provider_id, closed_at=None), Closed.PASSES, now)
@@ -107,7 +103,7 @@ def _passed_before(report: ConnectionReport, version: Version) -> bool:
     reports = ConnectionReport.objects.filter(
         provider=report.provider_id, finished_at__lte=version.activated_at
     ).order_by("-finished_at")
-    last = reports.exclude(reason=Reason.REHEARSAL).first()
+    last = reports.exclude(reason=Reason.REHEARSAL).exclude(code=EDITED_MEANWHILE).first()
     if last is not None:
         return bool(last.ok)
     return (

@@ -10,7 +10,7 @@ from functools import cached_property
 from portal.templatetags.portal_tags import fingerprint
 from providers.connection.report import Report, ServerCertificate
 from providers.models import ConnectionReport
-from providers.wording import SIDES, headline
+from providers.wording import EDITED_MEANWHILE, SIDES, headline
 from stores.drawing import first_to_end
 from stores.formats.certificates import read_certificate
 from stores.formats.parsed import Certificate
@@ -18,6 +18,7 @@ from stores.models import ChainCertificate
 
 PATIENCE = dt.timedelta(seconds=10)
 """After which a test that nobody has begun is said to wait for a worker."""
+NO_RESULT = ("info", "No result")
 RESULTS = {None: ("staged", "Running"), True: ("valid", "Passed"), False: ("expired", "Failed")}
 
 
@@ -57,13 +58,17 @@ class Reading:
 
     @property
     def state(self) -> str:
-        return RESULTS[self.row.ok][0]
+        return self._result[0]
 
     @property
     def word(self) -> str:
         if self.row.state == ConnectionReport.State.WAITING:
             return "Waiting"
-        return RESULTS[self.row.ok][1]
+        return self._result[1]
+
+    @property
+    def _result(self) -> tuple[str, str]:
+        return NO_RESULT if self.row.code == EDITED_MEANWHILE else RESULTS[self.row.ok]
 
     @property
     def headline(self) -> str:

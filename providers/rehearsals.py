@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -16,16 +15,14 @@ from portal.audit import SYSTEM, Actor
 from portal.errors import Conflict, PortalError
 from portal.outbound import Policy
 from providers import testing
-from providers.again import once_more
 from providers.models import ConnectionReport, Host, Provider, Rehearsal
+from providers.wording import EDITED_MEANWHILE
 from stores import housekeeping, services
 from stores.locking import Gone, locked_version
 from stores.models import Certificate, Version
 
-if TYPE_CHECKING:
-    from providers.connection.report import Report
-
-BLOCKED = "blocked_by_policy"
+UNJUDGED = ("blocked_by_policy", EDITED_MEANWHILE)
+"""Codes of reports that say nothing of the version: the provider is unproven."""
 INBOUND = "Callers connect here, so it cannot be tried from here: try it from their side."
 MOST_NAMED = 3
 Outcome, State = Rehearsal.Outcome, ConnectionReport.State
@@ -120,12 +117,12 @@ def last_rehearsal(version: Version, now: dt.datetime) -> bool:
     return True
 
 
-def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> None:
+def after(report: ConnectionReport, now: dt.datetime) -> None:
     """When the report belongs to a rehearsal: judges that one, once the report is written, if it was the last.
 
     Not in this transaction, which has locked the provider: an activation locks the certificate first.
     """
-    if report.rehearsal and not once_more(report, parsed, now):
+    if report.rehearsal:
         _finish_on_commit(report.rehearsal, now)
 
 
@@ -164,8 +161,8 @@ def _finish(rehearsal: Rehearsal, version: Version, now: dt.datetime) -> bool:
 
 
 def _judge(rehearsal: Rehearsal, reports: list[ConnectionReport], now: dt.datetime) -> None:
-    blocked = [report for report in reports if report.code == BLOCKED]
-    rehearsal.unproven += [_unproven(report.provider, report.message) for report in blocked]
+    unjudged = [report for report in reports if report.code in UNJUDGED]
+    rehearsal.unproven += [_unproven(report.provider, report.message) for report in unjudged]
     rehearsal.outcome, rehearsal.finished_at = _outcome(reports), now
     rehearsal.save(update_fields=["outcome", "finished_at", "unproven"])
     audit.record(
@@ -174,7 +171,7 @@ def _judge(rehearsal: Rehearsal, reports: list[ConnectionReport], now: dt.dateti
         rehearsal.version.certificate,
         team=rehearsal.team,
         version=rehearsal.version.number,
-        count=len(reports) - len(blocked),
+        count=len(reports) - len(unjudged),
         reason=f"It fails at {_named(failing(reports))}." if failing(reports) else None,
     )
 
@@ -192,8 +189,8 @@ def reports_of(rehearsal: Rehearsal) -> list[ConnectionReport]:
 
 
 def failing(reports: Iterable[ConnectionReport]) -> list[ConnectionReport]:
-    """Those that failed; a provider to which the address policy forbids to connect has not."""
-    return [report for report in reports if report.ok is False and report.code != BLOCKED]
+    """Those that failed; a provider of which nothing could be known has not."""
+    return [report for report in reports if report.ok is False and report.code not in UNJUDGED]
 
 
 def _named(reports: list[ConnectionReport]) -> str:

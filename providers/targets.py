@@ -25,6 +25,14 @@ SIGN_IN_SHUT = (
 )
 
 
+MADE_OF = (
+    "type", "host", "port", "use_tls", "server_name", "check_host_name", "key_certificate_id", "trust_store_id",
+    "trust_certificate_id", "trust_public", "spki_pins", "path_prefix", "collection_path", "authentication", "user_name",
+    "sealed_password",
+)  # fmt: skip
+"""What of a provider decides what a test of it tries."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A connection to try, and the key store version whose certificate it shows; None: it shows none."""
@@ -55,6 +63,17 @@ def target_of(provider: Provider, *, staged: Version | None = None, now: dt.date
         pins=tuple(provider.spki_pins),
     )
     return Prepared(target, shown)
+
+
+def is_another_connection(provider: Provider, before: Provider) -> bool:
+    """Whether a test that was prepared `before` says nothing of the provider any more."""
+    return any(_comparable(provider, name) != _comparable(before, name) for name in MADE_OF)
+
+
+def _comparable(provider: Provider, name: str) -> object:
+    """Databases give bytes as different types."""
+    value = getattr(provider, name)
+    return bytes(value) if isinstance(value, memoryview) else value
 
 
 def _shown(provider: Provider, staged: Version | None) -> Version | None:

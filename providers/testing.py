@@ -30,7 +30,8 @@ from providers import aftermath
 from providers.connection import Report, Step, probe
 from providers.connection.target import ip_address
 from providers.models import REPORTS_KEPT, Alert, ConnectionReport, Provider, Rehearsal
-from providers.targets import Prepared, target_of
+from providers.targets import Prepared, is_another_connection, target_of
+from providers.wording import EDITED_MEANWHILE
 from stores.models import Version
 
 log = logging.getLogger("storekeeper")
@@ -42,6 +43,10 @@ FORGOTTEN = dt.timedelta(seconds=45)
 """What waits for longer is queued again, since a worker that dies takes its message with it."""
 INTERRUPTED = Unavailable(
     "interrupted", "The test was cut short: the worker stopped while it ran. Nothing is known; test again."
+)
+EDITED = Unavailable(
+    EDITED_MEANWHILE,
+    "The connection was edited while the test ran: what the test saw is of the old one, and changes nothing. Test again.",
 )
 NEEDED = ("provider", "team", "asked_by", "rehearsal__version__certificate")
 State, Reason = ConnectionReport.State, ConnectionReport.Reason
@@ -279,16 +284,30 @@ def _finish(report: ConnectionReport, outcome: Report | PortalError, at: dt.date
         .filter(pk=report.provider_id)
         .first()
     )
+    if provider is None:
+        return False
+    if isinstance(outcome, Report) and is_another_connection(provider, report.provider):
+        outcome = EDITED
     values = _as_columns(outcome) | {"state": State.DONE, "finished_at": at}
-    running = ConnectionReport.objects.filter(pk=report.pk, state=State.RUNNING)
-    if provider is None or not running.update(**values):
+    if not ConnectionReport.objects.filter(pk=report.pk, state=State.RUNNING).update(**values):
         return False
     for name, value in values.items():
         setattr(report, name, value)
     report.provider = provider
-    aftermath.after(report, outcome if isinstance(outcome, Report) else None, at)
+    _follow(report, outcome if isinstance(outcome, Report) else None, at)
     _trim(provider)
     return True
+
+
+def _follow(report: ConnectionReport, parsed: Report | None, at: dt.datetime) -> None:
+    """A mistake of ours in what follows from a result must not lose the result, nor be repeated for ever."""
+    try:
+        with transaction.atomic():
+            aftermath.after(report, parsed, at)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("connection test %s is written without what should follow from it", report.pk)
 
 
 def _as_columns(outcome: Report | PortalError) -> dict[str, Any]:

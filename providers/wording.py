@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EDITED_MEANWHILE = "edited_meanwhile"
+"""The code of a test that says nothing of its provider, whose connection became another one while it ran."""
 HEADLINES = {
     "blocked_by_policy": "The portal may not connect to this address",
     "dns_failure": "The host name has no address",
@@ -32,6 +34,7 @@ HEADLINES = {
     "http_error": "The server answers with an error",
     "ok": "The connection works",
     "interrupted": "The test was cut short",
+    EDITED_MEANWHILE: "The connection was edited while the test ran",
     "key_does_not_open": "Our private key does not open",
     "password_does_not_open": "The kept password does not open",
 }

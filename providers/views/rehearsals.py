@@ -55,7 +55,7 @@ def _show(
     request: HttpRequest, row: Rehearsal, error: PortalError | None = None, reason: str = ""
 ) -> HttpResponse:
     sees, now = sees_addresses(request, row.team), timezone.now()
-    reports = [report for report in rehearsals.reports_of(row) if report.code != rehearsals.BLOCKED]
+    reports = [report for report in rehearsals.reports_of(row) if report.code not in rehearsals.UNJUDGED]
     readings = [Reading(report, sees=sees, now=now) for report in reports]
     context = {
         "rehearsal": row,

@@ -115,8 +115,12 @@ class TestLife:
         bad, good = ask(other), ask(orders)
         testing.run([bad.pk, good.pk], now=timezone.now())
         assert ConnectionReport.objects.get(pk=good.pk).ok
-        assert ConnectionReport.objects.get(pk=bad.pk).state == State.RUNNING
-        assert "could not be finished" in caplog.text
+        left = ConnectionReport.objects.get(pk=bad.pk)
+        assert (left.state, left.code) == (State.DONE, "connection_refused"), "its own result is kept"
+        assert caplog.text.count("without what should follow") == 1 and "a mistake of ours" in caplog.text
+        assert testing.resume(timezone.now() + 2 * testing.STUCK) == 0
+        assert testing.run(now=timezone.now()) == 0
+        assert caplog.text.count("without what should follow") == 1, "nothing is repeated"
 
     def test_what_cannot_be_prepared_by_a_mistake_of_ours_keeps_no_slot_and_stops_nobody(
         self, orders: Provider, register: Register, monkeypatch: pytest.MonkeyPatch
@@ -141,7 +145,7 @@ class TestLife:
     def test_a_database_that_goes_away_keeps_no_slot(
         self, orders: Provider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gone(report: ConnectionReport) -> None:
+        def gone(report: ConnectionReport, now: dt.datetime) -> None:
             raise OperationalError("the connection is lost")
 
         ask(orders)
