@@ -38,6 +38,7 @@ portal_patterns = [
     path("team/audit/csv/", team_views.audit_csv, name="audit_csv"),
 ]
 urlpatterns = [
+    path("favicon.ico", views.favicon, name="favicon"),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("accounts/once/<str:token>/", one_time.welcome, name="once"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import requires_csrf_token
 from django.views.decorators.http import require_POST
 
@@ -42,6 +45,13 @@ def switch_team(request: HttpRequest, team: Team) -> HttpResponse:
         raise Http404
     request.session["team"] = wanted
     return redirect("/")
+
+
+@login_not_required
+@cache_control(max_age=86_400, public=True)
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Browsers ask for it wherever a page does not name the icon itself, as on a download or an answer of the API."""
+    return redirect(static("portal/icon.svg"))
 
 
 @requires_csrf_token

@@ -13,13 +13,13 @@ from ninja.files import UploadedFile
 
 from portal.api import ERRORS, actor_of, load, may, token_of
 from portal.csv import attachment
-from portal.errors import Conflict, PortalError
+from portal.errors import PortalError
 from portal.models import Team
 from portal.names import fold
 from portal.paging import page
 from portal.permissions import Action
-from stores import saving
-from stores.api_schemas import DetailsOut, Filter, InspectionOut, LinkOut, NewIn, PageOut, UploadIn
+from stores import saving, switching
+from stores.api_schemas import DetailsOut, Filter, InspectionOut, KeptOut, LinkOut, NewIn, PageOut, UploadIn
 from stores.formats import limits
 from stores.formats.parsed import Upload
 from stores.inspection import as_json, inspect
@@ -83,7 +83,7 @@ def inspect_file(
     return as_json(inspect(upload, timezone.now()), upload.name)
 
 
-@router.post("/certificates", auth=may(Action.CHANGE), response={201: DetailsOut, **ERRORS})
+@router.post("/certificates", auth=may(Action.CHANGE), response={201: KeptOut, **ERRORS})
 def upload_file(
     request: HttpRequest,
     said: Form[NewIn],
@@ -95,13 +95,24 @@ def upload_file(
     _refuse_surprises(team, said, now)
     version = saving.keep(
         team=team, upload=_upload(said, file, key_file), store_name=said.store_name, certificate_name=said.name,
-        description=said.description, actor=actor_of(request), now=now, at_once=said.at_once, activate_at=said.activate_at,
+        description=said.description, actor=actor_of(request), now=now, at_once=said.at_once and not said.rehearse,
+        activate_at=said.activate_at, replaces=said.replace,
     )  # fmt: skip
-    return Status(201, _details(version.certificate))
+    tried = _rehearse(request, version) if said.rehearse else {}
+    return Status(201, _details(version.certificate) | tried)
+
+
+def _rehearse(request: HttpRequest, version: Version) -> dict[str, str]:
+    """The page that shows how the version is tried, or why it is not; it is kept staged all the same."""
+    try:
+        page_of = switching.rehearse(version, actor_of(request), timezone.now())
+    except PortalError as error:
+        return {"not_rehearsed": error.sentence}
+    return {"rehearsal": request.build_absolute_uri(page_of)}
 
 
 def _refuse_surprises(team: Team, said: NewIn, now: dt.datetime) -> None:
-    """A name that is there is replaced only when asked for, and nothing is scheduled for the past."""
+    """A name that is there is replaced only when asked for, and nothing is scheduled for the past; said before the file is read."""
     same = Certificate.objects.filter(
         team=team,
         store__kind=said.store,
@@ -109,8 +120,7 @@ def _refuse_surprises(team: Team, said: NewIn, now: dt.datetime) -> None:
         folded_name=fold(said.name),
     )
     if not said.replace and same.exists():
-        sentence = f"The store has a certificate “{said.name}” already: send replace=true to make this its next version."
-        raise Conflict("name_taken", sentence)
+        raise saving.name_taken(said.name)
     if said.activate_at and said.activate_at <= now:
         raise PortalError("instant_passed", "activate_at has passed: send a later instant, or none.")
 

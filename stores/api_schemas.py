@@ -79,6 +79,13 @@ class DetailsOut(CertificateOut):
     versions: list[VersionOut]
 
 
+class KeptOut(DetailsOut):
+    """And, where the version was to be tried first, the page of its rehearsal, or why there is none."""
+
+    rehearsal: str = ""
+    not_rehearsed: str = ""
+
+
 class FindingOut(Schema):
     code: str
     severity: str
@@ -129,11 +136,15 @@ class UploadIn(Schema):
 
 
 class NewIn(UploadIn):
-    """And where it goes. `replace` makes it the next version of a certificate of this name; without it a taken name is refused."""
+    """And where it goes. `replace` makes it the next version of a certificate of this name; without it a taken name is refused.
+
+    `rehearse` keeps it staged and tries it with the providers that use the certificate.
+    """
 
     store_name: Name
     name: Name
     description: Text = Field("", max_length=2000)
     replace: bool = False
     at_once: bool = True
+    rehearse: bool = False
     activate_at: AwareDatetime | None = None

@@ -171,6 +171,14 @@ def _next_number(draft: Draft, certificate: Certificate) -> int:
     return (certificate.versions.aggregate(last=Max("number"))["last"] or 0) + 1
 
 
+def name_taken(name: str) -> Conflict:
+    """The refusal of a program that did not say that it replaces."""
+    sentence = (
+        f"The store has a certificate “{name}” already: send replace=true to make this its next version."
+    )
+    return Conflict("name_taken", sentence)
+
+
 def keep(
     *,
     team: Team,
@@ -182,8 +190,12 @@ def keep(
     description: str = "",
     at_once: bool = True,
     activate_at: dt.datetime | None = None,
+    replaces: bool = True,
 ) -> Version:
-    """An upload without a review, into a store and certificate by name, made where they are missing. PortalError when it is refused."""
+    """An upload without a review, into a store and certificate by name, made where they are missing. PortalError when it is refused.
+
+    Unless it `replaces`, a name that the store has already is refused.
+    """
     inspection = inspect(upload, now)
     if not inspection.accepted:
         raise PortalError(inspection.code or "malformed", inspection.message, field=inspection.field)
@@ -196,5 +208,7 @@ def keep(
         team=team, user=actor.user, upload=upload, inspection=inspection, target=target, now=now
     )
     existing = drafts.existing(draft)
+    if existing and not replaces:
+        raise name_taken(existing.name)
     seen = existing.active.pk if existing and existing.active else ""
     return confirm(draft=draft, actor=actor, now=now, seen=seen, at_once=at_once, activate_at=activate_at)

@@ -17,7 +17,10 @@ from portal import api as frame
 from portal import tokens, urls
 from portal.models import AuditEvent, Membership, Role, Team
 from portal.permissions import RANK, Action
-from providers.models import Provider
+from providers import testing
+from providers.models import Provider, Rehearsal
+from stores import saving
+from stores.inspection import inspect
 from stores.models import Certificate, Draft, Version
 from tests.cast import Cast, client_of, kept
 from tests.formats import jks_writer
@@ -288,6 +291,46 @@ def test_a_name_that_is_there_is_replaced_only_when_asked(editor: Program, root:
     assert done.status_code == 201
     assert [one["state"] for one in done.json()["versions"]] == ["active", "superseded"]
     assert Certificate.objects.count() == 1
+
+
+def test_a_name_that_is_taken_while_the_file_is_read_is_not_replaced(
+    editor: Program, root: Minted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = inspect
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(saving, "inspect", plain)
+        assert editor.post("/certificates", **new(mint("other", root))).status_code == 201
+        return plain(*args)
+
+    monkeypatch.setattr(saving, "inspect", meanwhile)
+    refused = editor.post("/certificates", **new(mint("orders", root)))
+    assert (refused.status_code, refused.json()["code"]) == (409, "name_taken")
+    assert "replace=true" in refused.json()["message"]
+    assert Version.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_may_be_tried_first(
+    cast: Cast, editor: Program, root: Minted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "queue", lambda: None)
+    first = editor.post("/certificates", **new(mint("orders", root))).json()
+    assert (first["rehearsal"], first["not_rehearsed"]) == ("", "")
+    again = new(mint("orders", root, end=500)) | {"replace": "true", "rehearse": "true"}
+    alone = editor.post("/certificates", **again)
+    assert (alone.status_code, alone.json()["rehearsal"]) == (201, "")
+    assert "No provider uses this certificate yet" in alone.json()["not_rehearsed"]
+    Provider.objects.create(
+        team=cast.team, name="orders", host="orders.example.org", key_certificate_id=first["id"]
+    )
+    again = new(mint("orders", root, end=600)) | {"replace": "true", "rehearse": "true"}
+    tried = editor.post("/certificates", **again).json()
+    assert [one["state"] for one in tried["versions"]] == ["staged", "staged", "active"]
+    rehearsal = Rehearsal.objects.get()
+    assert tried["rehearsal"].endswith(reverse("providers:rehearsal", args=[rehearsal.pk]))
+    assert tried["rehearsal"].startswith("http")
+    assert (rehearsal.version.number, rehearsal.asked_by) == (3, cast.owner)
 
 
 def test_an_upload_may_wait(editor: Program, root: Minted) -> None:

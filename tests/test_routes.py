@@ -25,7 +25,7 @@ from tests.providers.samples import samples_of
 
 OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
-PUBLIC = {"health_live", "health_ready", "metrics"} | {
+PUBLIC = {"favicon", "health_live", "health_ready", "metrics"} | {
     "handover", "handover_installed", "handover_trust", "handover_certificate",
 }  # fmt: skip
 """Open on purpose: the share pages are for people without an account, and opened by a secret (tests/providers/test_sharing.py)."""

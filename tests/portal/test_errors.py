@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.exceptions import SuspiciousOperation
+from django.templatetags.static import static
 from django.test import Client, RequestFactory
 
 from portal import views
@@ -52,3 +54,11 @@ def test_who_is_in_no_team_is_told_whom_to_ask(cast: Cast) -> None:
     page = client_of(cast.nobody).get("/team/")
     assert page.status_code == 403
     assert "Ask an owner of your team to add you" in page.content.decode()
+
+
+def test_browsers_find_the_icon_where_they_look_for_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["Location"]) == (302, static("portal/icon.svg"))
+    assert "max-age=86400" in answer.headers["Cache-Control"]
+    assert not answer.cookies
+    assert finders.find("portal/icon.svg")
