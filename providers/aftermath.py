@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from providers import alerts, drift, endings_seen, overlaps, rehearsals
+from providers import alerts, drift, endings_seen, overlaps, proving, rehearsals
 from providers.again import once_more
 from providers.models import ConnectionReport
 from providers.wording import EDITED_MEANWHILE
@@ -26,5 +26,6 @@ def after(report: ConnectionReport, parsed: Report | None, now: dt.datetime) -> 
         return
     alerts.after(report, now)
     overlaps.after(report, parsed, now)
+    proving.after(report, now)
     endings_seen.after(report, parsed, now)
     drift.after(report, parsed, now)

@@ -9,13 +9,14 @@ class ProvidersConfig(AppConfig):
     name = "providers"
 
     def ready(self) -> None:
-        from providers import alerts, endings, overlaps, pin_breaks, rehearsals
+        from providers import alerts, endings, overlaps, pin_breaks, proving, rehearsals
         from providers.usage import find, find_of_store, search, used
-        from stores import switching, theirs, trusted_on, usage, warning
+        from stores import proof, switching, theirs, trusted_on, usage, warning
 
         usage.announce(find, of_store=find_of_store, used=used, search=search)
         switching.announce(gate=rehearsals.held, follower=alerts.follow, rehearser=rehearsals)
         switching.announce(follower=overlaps.follow)
+        proof.announce(proving.standings)
         theirs.announce(endings.their_ends)
         trusted_on.announce(overlaps.trusted_on)
         warning.announce(pin_breaks.warnings)

@@ -111,8 +111,13 @@ def _spread(page: SharePage, offer: Offer, said_by: str, now: dt.datetime) -> No
         "said_by": said_by,
         "at": now.isoformat(),
     }
-    cases.add_evidence(version.certificate, evidence)
     who = f"“{said_by}”" if said_by else "Somebody who has the link"
+    cases.add_evidence(
+        version.certificate,
+        evidence,
+        f"{who} says that {provider} has installed version {version.number}.",
+        now,
+    )
     notices.tell(
         team=page.team,
         people=notices.people_of(provider),

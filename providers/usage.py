@@ -46,7 +46,8 @@ def find_of_store(store: Store) -> list[Use]:
 
 def _use(user: User, certificate_id: str, how: str) -> Use:
     kind = user._meta.model_name or ""
-    return Use(certificate_id, kind, user.pk, str(user), user.get_absolute_url(), how, user.address)
+    owner = user.owner_id if isinstance(user, Provider) else None
+    return Use(certificate_id, kind, user.pk, str(user), user.get_absolute_url(), how, user.address, owner)
 
 
 def _pairs(user: User, in_store: dict[str, list[str]]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from django.db.models import Count, F, FilteredRelation, OuterRef, Q, QuerySet, 
 from django.urls import reverse
 
 from portal.templatetags.portal_tags import STATES, in_words, visible
+from stores import issuers
 from stores.expiry import Stage
 from stores.models import Case, Certificate, ChainCertificate, Flag, Notice, Version
 from stores.usage import Use, uses_of
@@ -36,6 +37,10 @@ class Prompt:
     case: Case | None = None
     also: Sequence[Prompt] = ()
     """Later ends of the same certificate, where they are told together."""
+    issuer: str = ""
+    """Who issued the leaf of a key store; empty for a trust store."""
+    renewal: str = ""
+    """The team's own words on how to renew certificates of that issuer, where they were asked for."""
 
     @property
     def ended(self) -> bool:
@@ -142,16 +147,20 @@ def _explained(rows: QuerySet[Any], version: str) -> QuerySet[Any]:
     added = {
         "leaf_sha256": Subquery(leaf.values("sha256")),
         "leaf_ends": Subquery(leaf.values("not_after")),
+        "leaf_issuer": Subquery(leaf.values("issuer")),
         "links": Subquery(chain.values("version").annotate(links=Count("pk")).values("links")),
     }
     explained: QuerySet[Any] = rows.annotate(**added)
     return explained
 
 
-def prompts_of(rows: Sequence[Row], now: dt.datetime, *, with_uses: bool = True) -> list[Prompt]:
-    """Prompts of explained rows, in their order; the users of all certificates are asked for at once, or not at all."""
+def prompts_of(
+    rows: Sequence[Row], now: dt.datetime, *, with_uses: bool = True, with_notes: bool = False
+) -> list[Prompt]:
+    """Prompts of explained rows, in their order; users of all certificates, and notes on issuers, are asked for at once, or not at all."""
     uses = uses_of([_certificate(row) for row in rows]) if with_uses else {}
-    return [_prompt(row, uses.get(_certificate(row).pk, ()), now) for row in rows]
+    prompts = [_prompt(row, uses.get(_certificate(row).pk, ()), now) for row in rows]
+    return issuers.noted(prompts) if with_notes else prompts
 
 
 def _certificate(row: Row) -> Certificate:
@@ -169,6 +178,7 @@ def _prompt(row: Any, uses: Sequence[Use], now: dt.datetime) -> Prompt:
     return Prompt(
         certificate=certificate, stage=stage, ends_at=ends_at, ends_name=name, part=part, links=row.links or 0,
         own_end=row.leaf_ends if part == "link" else None, uses=uses, now=now, case=row if isinstance(row, Case) else None,
+        issuer=(row.leaf_issuer or "") if certificate.store.kind == "key" else "",
     )  # fmt: skip
 
 

@@ -111,6 +111,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
     def unread(self) -> Self:
         return self.filter(read_at__isnull=True)
 
+    def for_nobody(self) -> Self:
+        """Rows that stand for what could be told to nobody; read from a partial index."""
+        return self.filter(recipient="", state="failed")
+
     def due(self, now: dt.datetime) -> Self:
         """To be sent by now: waiting ones, and ones whose sender has died (their `due_at` was set ahead when they were claimed)."""
         return self.filter(state__in=("waiting", "sending"), due_at__lte=now).exclude(channel="portal")

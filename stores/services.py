@@ -133,9 +133,7 @@ def make_active(version: Version, actor: Actor, now: dt.datetime, despite: str =
     )
     certificate.active = version
     if old:
-        cases.close(
-            certificate, now, {"kind": "version_active", "version": version.number, "at": now.isoformat()}
-        )
+        cases.replaced(version, now)
     refresh(certificate)
     action = "version.restored" if restored else "version.activated"
     audit.record(

@@ -9,7 +9,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from portal.runs import WATCH, recorded
-from stores import housekeeping, watch
+from stores import cases, housekeeping, notices, watch
 from stores.notices import delivery
 
 
@@ -26,6 +26,7 @@ def deliver_notices() -> None:
     """Sends what was queued."""
     now = timezone.now()
     with recorded("stores.tasks.deliver_notices", now) as facts:
+        notices.tell_again(now)
         facts.update(dataclasses.asdict(delivery.deliver(now)))
 
 
@@ -52,3 +53,11 @@ def activate_due() -> None:
     now = timezone.now()
     with recorded("stores.tasks.activate_due", now) as facts:
         facts["rows"] = housekeeping.activate_due(now)
+
+
+@shared_task
+def settle_cases() -> None:
+    """Closes the cases whose replacement was seen everywhere."""
+    now = timezone.now()
+    with recorded("stores.tasks.settle_cases", now) as facts:
+        facts["rows"] = cases.settle_all(now)

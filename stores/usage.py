@@ -30,6 +30,8 @@ class Use:
     """`shows` (key store) or `trusts` (trust store)."""
     detail: str = ""
     """Where it listens; only for those who may see addresses."""
+    owner_id: int | None = None
+    """Who looks after it; None: the owners of its team."""
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Prefetch, Q
+from django.db.models import Q
 
-from portal.models import Team, User
-from stores import cases, expiry, notices
-from stores.expiry import Crossing, Ending, Policy
+from portal import bulk
+from portal.bulk import Change
+from portal.models import Team
+from stores import cases, expiry, notices, policy
+from stores.expiry import Crossing, Ending, Policy, Stage
 from stores.models import Certificate, ChainCertificate, Flag, Version
+from stores.notices.audience import Directory
 
 log = logging.getLogger("storekeeper")
 BATCH = 500
 EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
-LINK = ("version_id", "position", "sha256", "common_name", "not_before", "not_after", "is_self_signed")
+LINK = ("sha256", "common_name", "not_before", "not_after", "is_self_signed")
+NOTHING = Q()
 
 
 @dataclass
@@ -42,9 +47,9 @@ def start(version: Version, now: dt.datetime, **state: object) -> None:
     """
     if version.activated_at:
         version.flags.update(resolved_at=None)
-    endings, policy = _endings(version), policy_of(version.team)
-    values = _outlook(version, endings, expiry.crossings(endings, None, now, policy), now)
-    values["next_stage_at"] = expiry.next_stage_at(endings, EVER, policy)
+    endings, days = _endings(version), policy_of(version.team)
+    values = _outlook(version, endings, expiry.crossings(endings, None, now, days), now)
+    values["next_stage_at"] = expiry.next_stage_at(endings, EVER, days)
     Version.objects.filter(pk=version.pk).update(**values, **state)
     for name, value in (values | state).items():
         setattr(version, name, value)
@@ -59,83 +64,150 @@ def stop(version: Version, now: dt.datetime) -> None:
     Version.objects.filter(pk=version.pk).update(next_stage_at=None, stage="")
     version.next_stage_at, version.stage = None, ""
     if version.flags.open().update(resolved_at=now):
-        notices.withdraw(version, now)
+        notices.withdraw([version], now)
 
 
 def find_due(now: dt.datetime, batch: int = BATCH) -> Found:
-    """Flags every crossing up to `now` of every version that is due, each version in a transaction of its own.
+    """Flags every crossing up to `now` of every version that is due, each batch in a transaction of its own.
 
-    Safe to run ten times at once, and to be killed at any instant: what is not committed is still due.
+    A constant number of queries per batch, and one when nothing is due. Safe to run ten times at once, and to be killed at any instant:
+    what is not committed is still due.
     """
-    found = Found()
-    for due in _batches(now, batch):
-        people = notices.recipients([version.certificate for version in due])
-        for version in due:
-            try:
-                _flag(version, people[version.certificate_id], now, found)
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:
-                # One row that cannot be judged must not keep the others from being told.
-                log.exception("version %s could not be judged; it stays due", version.pk)
-                found.failed += 1
+    found, after = Found(), NOTHING
+    while due := _read(now, after, batch):
+        after = Q(next_stage_at__gt=due[-1][1]) | Q(next_stage_at=due[-1][1], pk__gt=due[-1][0])
+        _flag([pk for pk, _ in due], now, found)
+        if len(due) < batch:
+            break
     return found
+
+
+def rejudge(team: Team, now: dt.datetime) -> int:
+    """The team's policy has changed: all that it watches is due, and judged anew by the next scan; how many versions.
+
+    What was told already is not told again. Call it in the transaction that writes the policy.
+    """
+    ended = Q(next_stage_at=None, stage=Stage.EXPIRED)
+    return Version.objects.current().filter(certificate__team=team).exclude(ended).update(next_stage_at=now)
 
 
 def policy_of(team: Team) -> Policy:
     """The team's own days, else the default that follows the lifetime."""
-    return Policy(**(team.policy or {}))
+    return policy.read(team.policy).days
 
 
-def _batches(now: dt.datetime, size: int) -> Iterator[list[Version]]:
-    """Due versions with all that is needed to judge them, the longest overdue first."""
+def _read(now: dt.datetime, after: Q, size: int) -> list[tuple[str, dt.datetime]]:
+    """Id and instant of the next versions that are due, the longest overdue first."""
+    rows = Version.objects.due(now).filter(after).values_list("pk", "next_stage_at")[:size]
+    return cast(list[tuple[str, dt.datetime]], list(rows))
+
+
+def _flag(ids: Sequence[str], now: dt.datetime, found: Found) -> None:
+    """Judges some due versions together; where that fails, each by itself, so that one keeps no other from being told."""
+    try:
+        with transaction.atomic():
+            _flag_together(ids, now, found)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if len(ids) > 1:
+            for pk in ids:
+                _flag([pk], now, found)
+            return
+        log.exception("version %s could not be judged; it stays due", ids[0])
+        found.failed += 1
+
+
+def _flag_together(ids: Sequence[str], now: dt.datetime, found: Found) -> None:
+    """Claims due versions, and writes all that follows from them; what somebody else holds or has moved on is left alone."""
+    versions = _locked(ids, now)
+    directory = Directory([version.certificate for version in versions])
+    known = _known_flags(versions)
+    judged: dict[str, _Judged] = {}
+    for version in versions:
+        days = directory.policy(version.team_id).days
+        judged[version.pk] = _judge(version, known.get(version.pk, ()), days, now)
+    claimed = bulk.write(
+        Version,
+        [Change(pk, one.values, {"next_stage_at": one.version.next_stage_at}) for pk, one in judged.items()],
+    )
+    mine = [one for pk, one in judged.items() if pk in claimed]
+    bulk.write(Certificate, [Change(one.version.certificate_id, _shown(one.values)) for one in mine])
+    flags = Flag.objects.bulk_create(flag for one in mine for flag in one.flags)
+    worst = {one.version: one.worst for one in mine if one.worst}
+    owners = {version.certificate_id: directory.owner(version.certificate) for version in worst}
+    cases.follow(worst, owners, now)
+    found.notices += notices.queue([flag for flag in flags if flag.told], directory, now)
+    found.versions += len(mine)
+    found.flags += len(flags)
+
+
+def _locked(ids: Sequence[str], now: dt.datetime) -> list[Version]:
+    """The versions of these that are still due and that nobody holds, their certificates locked as activation does, with their chains."""
     rows = (
         Version.objects.due(now)
-        .select_related("certificate__store", "certificate__owner", "team")
-        .prefetch_related(Prefetch("chain", ChainCertificate.objects.only(*LINK)))
-        .defer("sealed_key", "findings", "certificate__search_text")
-    )
-    batch = list(rows[:size])
-    while batch:
-        yield batch
-        last = batch[-1]
-        after = Q(next_stage_at__gt=last.next_stage_at) | Q(next_stage_at=last.next_stage_at, pk__gt=last.pk)
-        batch = list(rows.filter(after)[:size]) if len(batch) == size else []
+        .filter(pk__in=ids)
+        .select_related("certificate__store")
+        .only(
+            "team", "state", "next_stage_at", "stage", "certificate__name", "certificate__team",
+            "certificate__owner", "certificate__store__kind", "certificate__store__team",
+        )
+        .select_for_update(skip_locked=True, of=("certificate",))
+    )  # fmt: skip
+    versions = list(rows)
+    links: defaultdict[str, list[_Link]] = defaultdict(list)
+    chains = ChainCertificate.objects.filter(version__in=[version.pk for version in versions])
+    for version_id, *facts in chains.order_by("version", "position").values_list("version_id", *LINK):
+        links[version_id].append(_Link(*facts))
+    for version in versions:
+        version.__dict__["links"] = links[version.pk]
+    return versions
 
 
-def _flag(version: Version, people: Sequence[User], now: dt.datetime, found: Found) -> None:
-    """Claims one due version, and writes all that follows from it; nothing when somebody else was first."""
-    endings, policy = _endings(version), policy_of(version.team)
-    crossed = expiry.crossings(endings, None, now, policy)
+class _Link(NamedTuple):
+    """What is needed of a chain certificate (`expiry.Link`)."""
+
+    sha256: str
+    common_name: str
+    not_before: dt.datetime
+    not_after: dt.datetime
+    is_self_signed: bool
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What becomes of one version."""
+
+    version: Version
+    values: dict[str, Any]
+    flags: list[Flag]
+    worst: Crossing | None
+
+
+def _known_flags(versions: Sequence[Version]) -> dict[str, set[tuple[str, str]]]:
+    """Id of the version to the ends and stages that are flagged already."""
+    known: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    rows = Flag.objects.filter(version__in=[version.pk for version in versions]).order_by()
+    for version_id, sha256, stage in rows.values_list("version_id", "ends_sha256", "stage"):
+        known[version_id].add((sha256, stage))
+    return known
+
+
+def _judge(version: Version, known: Collection[tuple[str, str]], days: Policy, now: dt.datetime) -> _Judged:
+    endings = _endings(version)
+    crossed = expiry.crossings(endings, None, now, days)
     values = _outlook(version, endings, crossed, now)
-    values["next_stage_at"] = expiry.next_stage_at(endings, now, policy)
-    with transaction.atomic():
-        if not _claim(version, values):
-            return
-        _repeat_on_certificate(version, values)
-        flags = _write_flags(version, crossed, now)
-        if worst := _worst(crossed):
-            owner = version.certificate.owner
-            cases.open_or_advance(version, worst, owner if owner in people else None, now)
-        queued = notices.queue(version, [flag for flag in flags if flag.told], people, now)
-    found.versions += 1
-    found.flags += len(flags)
-    found.notices += queued
+    values["next_stage_at"] = expiry.next_stage_at(endings, now, days)
+    flags = _new_flags(version, crossed, known, now)
+    return _Judged(version, values, flags, _worst(crossed))
 
 
-def _claim(version: Version, values: dict[str, Any]) -> bool:
-    """Moves the version on if it stands where it was read. The certificate is locked first, as activation does."""
-    row = Certificate.objects.select_for_update(skip_locked=True).filter(pk=version.certificate_id)
-    if not list(row.values_list("pk")):
-        return False
-    unmoved = Version.objects.current().filter(pk=version.pk, next_stage_at=version.next_stage_at)
-    return unmoved.update(**values) == 1
-
-
-def _write_flags(version: Version, crossed: Sequence[Crossing], now: dt.datetime) -> list[Flag]:
-    """Writes the flags that are not there yet, and gives these back. Of one end only the latest stage is told."""
+def _new_flags(
+    version: Version, crossed: Sequence[Crossing], known: Collection[tuple[str, str]], now: dt.datetime
+) -> list[Flag]:
+    """The flags that are not there yet. Of one end only the latest stage is told."""
     latest = {crossing.ending.sha256: crossing.stage for crossing in crossed}
-    flags = [
+    return [
         Flag(
             version=version,
             ends_sha256=crossing.ending.sha256,
@@ -147,9 +219,8 @@ def _write_flags(version: Version, crossed: Sequence[Crossing], now: dt.datetime
             told=crossing.stage == latest[crossing.ending.sha256],
         )
         for crossing in crossed
+        if (crossing.ending.sha256, crossing.stage) not in known
     ]
-    Flag.objects.bulk_create(flags, ignore_conflicts=True)
-    return list(Flag.objects.filter(version=version, flagged_at=now))
 
 
 def _outlook(
@@ -191,7 +262,11 @@ def _kind(version: Version) -> Literal["key", "trust"]:
 
 def _repeat_on_certificate(version: Version, values: dict[str, Any]) -> None:
     """Lists read `fails_at` and `stage` from the certificate's own row."""
-    shown = {name: values[name] for name in ("fails_at", "stage")}
+    shown = _shown(values)
     Certificate.objects.filter(pk=version.certificate_id).update(**shown)
     for name, value in shown.items():
         setattr(version.certificate, name, value)
+
+
+def _shown(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in ("fails_at", "stage")}

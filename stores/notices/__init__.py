@@ -1,19 +1,26 @@
-"""Notices: whom to tell, and the rows of the outbox and the inbox. Sending is `delivery`, each channel has its own module."""
+"""The outbox and the inbox: what is queued for whom. Whom to tell is `audience`, sending is `delivery`, each channel has its own module."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from django.db import transaction
 from django.db.models import Q
 
 from portal.models import Membership, Role, Team, User
-from stores.models import Flag, Notice, Version
+from stores import policy
+from stores.expiry import Stage
+from stores.models import Flag, Notice, Preferences, Version, Webhook
+from stores.notices.audience import Channel, Directory, Recipient
 
 log = logging.getLogger("storekeeper")
+INFO = "info"
+NOBODY = "Nobody could be told: the team has no owner. Give it one; then this is told."
+MOST_AGAIN = 1000
 
 
 class Owned(Protocol):
@@ -25,68 +32,123 @@ class Owned(Protocol):
 
 
 def recipients(rows: Collection[Owned]) -> dict[str, list[User]]:
-    """Id of each row to those who are told of it: its owner while a member of the team, else the team's owners. One query."""
+    """Id of each row to those who look after it: its owner while a member of the team, else the team's owners. One query."""
     members: defaultdict[str, dict[int, Membership]] = defaultdict(dict)
     wanted = Q(role=Role.OWNER) | Q(user__in={row.owner_id for row in rows} - {None})
     found = Membership.objects.filter(wanted, team__in={row.team_id for row in rows}, user__is_active=True)
     for membership in found.select_related("user"):
         members[membership.team_id][membership.user_id] = membership
-    return {row.pk: _told(row, members[row.team_id]) for row in rows}
+    return {row.pk: _looks_after(row, members[row.team_id]) for row in rows}
 
 
 def people_of(row: Owned) -> list[User]:
-    """Those who are told of the row, as `recipients`."""
+    """Those who look after the row, as `recipients`."""
     return recipients([row])[row.pk]
 
 
-def _told(row: Owned, members: dict[int, Membership]) -> list[User]:
+def _looks_after(row: Owned, members: dict[int, Membership]) -> list[User]:
     if row.owner_id in members:
         return [members[row.owner_id].user]
     return [membership.user for membership in members.values() if membership.role == Role.OWNER]
 
 
-def queue(version: Version, flags: Sequence[Flag], people: Iterable[User], now: dt.datetime) -> int:
-    """Queues each flag for each person, in the portal and by e-mail; how many rows. Safe to repeat.
+def queue(flags: Sequence[Flag], directory: Directory, now: dt.datetime) -> int:
+    """Queues each flag for all who are told of it; how many rows. Safe to repeat.
 
-    Call it in the transaction that writes the flags.
+    The flags carry their versions and certificates. Where there is nobody, a failed row says so. Call it in the transaction that writes
+    the flags.
     """
-    rows = [
-        row for flag in flags for person in people for row in _rows(version.team_id, person, now, flag=flag)
-    ]
+    rows = [row for flag in flags for row in _rows_of(flag, directory, now)]
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
-    if flags and not rows:
-        log.warning("nobody can be told of version %s: its team has no owner", version.pk)
     return len(rows)
+
+
+def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[Notice]:
+    certificate, stage = flag.version.certificate, Stage(flag.stage)
+    told = directory.told(certificate, stage)
+    due_at = directory.policy(certificate.team_id).send_at(stage, now)
+    common = {"team_id": certificate.team_id, "flag": flag, "created_at": now, "due_at": due_at}
+    for recipient in told:
+        yield _row(recipient, now, common)
+    if all(one.channel == Channel.WEBHOOK for one in told):
+        log.error("nobody can be told of certificate %s: its team has no owner", certificate.pk)
+        yield Notice(
+            channel=Channel.PORTAL, recipient="", state=Notice.State.FAILED, attempted_at=now, error=NOBODY, **common
+        )  # fmt: skip
+
+
+def _row(recipient: Recipient, now: dt.datetime, common: dict[str, Any]) -> Notice:
+    row = Notice(
+        channel=recipient.channel, recipient=recipient.address, user=recipient.user, webhook_id=recipient.webhook_id, **common
+    )  # fmt: skip
+    if recipient.channel == Channel.PORTAL:
+        # What lies in the portal's inbox has arrived.
+        row.state, row.sent_at, row.due_at = Notice.State.SENT, now, now
+    return row
 
 
 def tell(
-    *, team: Team, people: Iterable[User], key: str, title: str, text: str, url: str, now: dt.datetime
+    *,
+    team: Team,
+    people: Iterable[User],
+    key: str,
+    title: str,
+    text: str,
+    url: str,
+    now: dt.datetime,
+    severity: str = INFO,
+    webhooks: bool = True,
 ) -> int:
-    """Queues for each person, in the portal and by e-mail, what is no stage of a version; how many rows.
+    """Queues for each person and the team's webhooks what is no stage of a version; how many rows.
 
-    Under one `key` a person is told once, so that it is safe to repeat. The text is one paragraph, `url` a path of the portal. Viewers
-    read it too: neither title nor text may hold the address of a provider. Call it in the transaction that finds what there is to tell.
+    Under one `key` everybody is told once, so that it is safe to repeat. The text is one paragraph, `url` a path of the portal, `severity`
+    a stage or "info". Viewers read it too: neither title nor text may hold the address of a provider. Call it in the transaction that
+    finds what there is to tell.
     """
-    said = {"key": key, "title": title, "text": text, "url": url}
-    rows = [row for person in people for row in _rows(team.pk, person, now, **said)]
-    Notice.objects.bulk_create(rows, ignore_conflicts=True)
-    if not rows:
-        log.warning("nobody can be told of %s: team %s has no owner", key, team.pk)
-    return len(rows)
+    people = list(people)
+    stage = Stage(severity) if severity != INFO else None
+    due_at = policy.read(team.policy).send_at(stage, now)
+    said = {"key": key, "title": title, "text": text, "url": url, "severity": severity}
+    common = {"team": team, "created_at": now, "due_at": due_at} | said
+    silent = Preferences.objects.filter(user__in=[person.pk for person in people]).exclude(silent=[])
+    unwanted = {user for user, stages in silent.values_list("user", "silent") if severity in stages}
+    told = [Recipient(Channel.PORTAL, person.email, person) for person in people]
+    told += [Recipient(Channel.EMAIL, person.email, person) for person in people if person.pk not in unwanted]
+    if webhooks:
+        hooks = Webhook.objects.filter(team=team, is_enabled=True).values_list("pk", flat=True)
+        told += [Recipient(Channel.WEBHOOK, pk, webhook_id=pk) for pk in hooks]
+    Notice.objects.bulk_create([_row(one, now, common) for one in told], ignore_conflicts=True)
+    if not people:
+        log.error("nobody can be told of %s: team %s has no owner", key, team.pk)
+    return len(told)
 
 
-def _rows(team_id: str, person: User, now: dt.datetime, **said: Any) -> list[Notice]:
-    common = {"team_id": team_id, "user": person, "recipient": person.email}
-    common |= {"created_at": now, "due_at": now} | said
-    return [
-        # What lies in the portal's inbox has arrived.
-        Notice(channel=Notice.Channel.PORTAL, state=Notice.State.SENT, sent_at=now, **common),
-        Notice(channel=Notice.Channel.EMAIL, **common),
-    ]
+def tell_again(now: dt.datetime) -> int:
+    """Tells what could be told to nobody, where there is somebody now; how many flags. Safe to repeat."""
+    missed = Notice.objects.for_nobody().filter(flag__resolved_at__isnull=True)
+    rows = list(missed.select_related("flag__version__certificate")[:MOST_AGAIN])
+    return _queue_anew([row.flag for row in rows if row.flag], now) if rows else 0
 
 
-def withdraw(version: Version, now: dt.datetime) -> None:
-    """There is nothing left to tell of the version: what is not sent is dropped, what is not read counts no more."""
-    rows = Notice.objects.filter(flag__version=version)
+def _queue_anew(flags: Sequence[Flag], now: dt.datetime) -> int:
+    directory = Directory([flag.version.certificate for flag in flags])
+    heard = [flag for flag in flags if directory.has_people(flag.version.certificate.team_id)]
+    with transaction.atomic():
+        Notice.objects.for_nobody().filter(flag__in=heard).delete()
+        queue(heard, directory, now)
+    return len(heard)
+
+
+def replace_recipients(flags: Collection[Flag], now: dt.datetime) -> None:
+    """Some who were to be told of these flags are not any more: tells those who are now. Safe to repeat."""
+    open_flags = list({flag.pk: flag for flag in flags if flag.resolved_at is None}.values())
+    if open_flags:
+        queue(open_flags, Directory([flag.version.certificate for flag in open_flags]), now)
+
+
+def withdraw(versions: Collection[Version], now: dt.datetime) -> None:
+    """There is nothing left to tell of the versions: what is not sent is dropped, what is not read counts no more."""
+    rows = Notice.objects.filter(flag__version__in=versions)
     rows.filter(state__in=(Notice.State.WAITING, Notice.State.SENDING)).delete()
-    rows.filter(channel=Notice.Channel.PORTAL).unread().update(read_at=now)
+    rows.for_nobody().delete()
+    rows.filter(channel=Channel.PORTAL).unread().update(read_at=now)

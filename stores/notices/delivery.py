@@ -5,160 +5,195 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import logging
-import smtplib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
-from portal.models import Membership
-from portal.templatetags.portal_tags import visible
-from stores.models import Notice
+from portal.models import Membership, Team
+from stores import notices, policy
+from stores.models import Flag, Notice, Watcher
 from stores.notices import email
-from stores.notices.items import Item, items_of
-from stores.prompts import explained_notices
+from stores.notices.digest import Digest, Row, digest_of, rows_of
+from stores.notices.outcome import Failure
+from stores.querysets import NoticeQuerySet
 
 log = logging.getLogger("storekeeper")
-BATCH = 2000
 STUCK_AFTER = dt.timedelta(minutes=15)
 """A sender that has not said how it went by then has died."""
 LONGEST_RUN = 300.0
 """Seconds, well below STUCK_AFTER, so that nothing counts as stuck while this run still holds it."""
-PAUSES = tuple(dt.timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720, 1440))
-"""How long to wait after each attempt that failed; after the last pause there is one more attempt."""
+GONE = "Its recipient is told no longer: they left the team, or their address was taken out."
+Send = Callable[[Digest], Failure | None]
+
+
+class Channel(NamedTuple):
+    """One way to send, and how long to wait after each attempt that failed; after the last pause there is one more attempt."""
+
+    send: Send
+    pauses: Sequence[dt.timedelta]
+
+
+def _minutes(*numbers: int) -> tuple[dt.timedelta, ...]:
+    return tuple(dt.timedelta(minutes=number) for number in numbers)
+
+
+CHANNELS: Mapping[str, Channel] = {
+    Notice.Channel.EMAIL: Channel(email.send, _minutes(1, 5, 15, 60, 180, 360, 720, 1440)),
+}
+
+
+class Group(NamedTuple):
+    """Notices that one message tells. What was attempted together stays together, so that its message is the same."""
+
+    channel: str
+    recipient: str
+    attempted_at: dt.datetime | None
+
+    def due(self, now: dt.datetime) -> NoticeQuerySet:
+        """Those of its notices that are due."""
+        return Notice.objects.due(now).filter(
+            channel=self.channel, recipient=self.recipient, attempted_at=self.attempted_at
+        )
 
 
 @dataclass
 class Delivered:
-    """What one run did; `later` notices are tried again, `failed` ones are not."""
+    """What one run did; `later` notices are tried again, `failed` ones are not, `dropped` ones have nobody to go to."""
 
-    mails: int = 0
+    messages: int = 0
     notices: int = 0
     later: int = 0
     failed: int = 0
-
-
-class Failure(NamedTuple):
-    """Why a message was not sent, and whether trying again makes sense."""
-
-    sentence: str
-    again: bool
-    server_lost: bool = False
-    """No other message would be sent now either."""
+    dropped: int = 0
+    lost: dict[str, str] = field(default_factory=dict)
+    """Channel to why nothing can be sent over it now."""
 
 
 def deliver(now: dt.datetime) -> Delivered:
     """Sends all notices that are due, one message per recipient. Safe to run ten times at once."""
     done = Delivered()
     until = time.monotonic() + LONGEST_RUN
-    for ids in _groups(now):
+    for group in _groups(now):
         if time.monotonic() > until:
             break
-        if _claim(ids, now) and not _deliver_one(ids, now, done):
-            break
+        if group.channel not in done.lost and _claim(group, now):
+            _deliver_one(group, now, done)
     return done
 
 
-def _groups(now: dt.datetime) -> Iterator[list[str]]:
-    """Ids of due notices by recipient; what was attempted together stays together, so that its message is the same."""
-    due = Notice.objects.due(now).order_by("recipient", "attempted_at", "pk")
-    rows = due.values_list("recipient", "attempted_at", "pk")[:BATCH]
-    for _, group in itertools.groupby(rows, key=lambda row: row[:2]):
-        yield [row[2] for row in group]
+def _groups(now: dt.datetime) -> Iterator[Group]:
+    """Everybody for whom something is due, with all that is due: nobody gets two messages by one run."""
+    due = Notice.objects.due(now).order_by("channel", "recipient", "attempted_at")
+    rows = due.values_list("channel", "recipient", "attempted_at").distinct()
+    yield from itertools.starmap(Group, list(rows))
 
 
-def _claim(ids: Sequence[str], now: dt.datetime) -> bool:
-    """Takes all of a group or, where somebody else has taken one, nothing."""
+def _claim(group: Group, now: dt.datetime) -> int:
+    """Takes a group; nothing while somebody else holds its first notice. So no two messages tell the same.
+
+    What comes in meanwhile and would stand before the first is left, so that two who claim never wait for each other.
+    """
+    first = group.due(now).order_by("pk").values_list("pk", flat=True).first()
     with transaction.atomic():
-        taken = Notice.objects.due(now).filter(pk__in=ids).update(
+        held = group.due(now).filter(pk=first).select_for_update(skip_locked=True).values_list("pk")
+        if not list(held):
+            return 0
+        return group.due(now).filter(pk__gte=first).update(
             state=Notice.State.SENDING, attempts=F("attempts") + 1, attempted_at=now, due_at=now + STUCK_AFTER
         )  # fmt: skip
-        if taken != len(ids):
-            transaction.set_rollback(True)
-        return taken == len(ids)
 
 
-def _deliver_one(ids: Sequence[str], now: dt.datetime, done: Delivered) -> bool:
-    """Sends one message and records how it went; False when no other message can be sent now."""
-    found = list(explained_notices(Notice.objects.filter(pk__in=ids)))
-    rows = _still_theirs(list(zip(found, items_of(found, now), strict=True)), done)
+def _mine(group: Group, now: dt.datetime) -> NoticeQuerySet:
+    """What this run has claimed of the group."""
+    return Notice.objects.filter(
+        channel=group.channel, recipient=group.recipient, attempted_at=now, state=Notice.State.SENDING
+    )
+
+
+def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> None:
+    """Sends one message and records how it went."""
+    mine = _mine(group, now)
+    rows = _still_theirs(mine, rows_of(mine), now, done)
     if not rows:
-        return True
+        return
     begun = time.monotonic()
-    failure = _send(rows)
+    failure = _send(CHANNELS[group.channel].send, rows, now)
     seconds = time.monotonic() - begun
     if failure is None:
-        _record(rows, state=Notice.State.SENT, sent_at=now, seconds=seconds, error="")
-        done.mails += 1
+        _record_sent(mine, now, seconds)
+        done.messages += 1
         done.notices += len(rows)
-        return True
+        return
     log.warning("a message of %d notices was not sent: %s", len(rows), failure.sentence)
-    _record_failure(rows, failure, now, seconds, done)
-    return not failure.server_lost
+    _record_failure(group, failure, now, seconds, done)
 
 
-def _still_theirs(rows: list[tuple[Notice, Item]], done: Delivered) -> list[tuple[Notice, Item]]:
-    """Without notices of teams that the recipient has left since."""
-    people = {row.user_id for row, _ in rows}
-    memberships = set(
-        Membership.objects.filter(user__in=people, user__is_active=True).values_list("user_id", "team_id")
-    )
-    gone = [row for row in rows if (row[0].user_id, row[0].team_id) not in memberships]
-    if gone:
-        _record(gone, state=Notice.State.FAILED, error="The recipient is no longer a member of the team.")
-        done.failed += len(gone)
-    return [row for row in rows if row not in gone]
-
-
-def _send(rows: Sequence[tuple[Notice, Item]]) -> Failure | None:
+def _send(send: Send, rows: Sequence[Row], now: dt.datetime) -> Failure | None:
     try:
-        email.compose(rows).send()
-    except OSError as error:
-        return judge(error)
+        return send(digest_of(rows, now))
+    except (OperationalError, InterfaceError):
+        raise
     except Exception:
         log.exception("a message of %d notices could not be made", len(rows))
         return Failure("The message could not be made; the portal's log says why.", again=True)
-    return None
 
 
-def judge(error: OSError) -> Failure:
-    """Whether trying again makes sense: 4xx means later, 5xx never (RFC 5321, section 4.2.1); a lost server comes back."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, text = next(iter(error.recipients.values()))
-        return _answered(code, text)
-    if isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPDataError):
-        return _answered(error.smtp_code, error.smtp_error)
-    if isinstance(error, smtplib.SMTPNotSupportedError):
-        return Failure(f"The mail server cannot take this message: {error}", again=False)
-    if isinstance(error, smtplib.SMTPResponseException):
-        # It refuses us, not the message: a password or a setting to be put right.
-        sentence = _answered(error.smtp_code, error.smtp_error).sentence
-        return Failure(sentence, again=True, server_lost=True)
-    return Failure(f"The mail server cannot be reached: {visible(error)[:300]}", again=True, server_lost=True)
+def _still_theirs(
+    mine: NoticeQuerySet, rows: Sequence[Row], now: dt.datetime, done: Delivered
+) -> Sequence[Row]:
+    """Without what the recipient is not told any more; those who are told now get it instead."""
+    first = mine.first()
+    if first is None or first.channel == Notice.Channel.WEBHOOK:
+        return rows
+    teams = _teams_of(first) if first.user_id else None
+    gone = [
+        row for row in rows if (row.team_id not in teams if teams is not None else not _is_named(first, row))
+    ]
+    if not gone:
+        return rows
+    lost = {row.pk for row in gone}
+    mine.filter(pk__in=lost).update(state=Notice.State.DROPPED, error=GONE)
+    done.dropped += len(gone)
+    flags = Flag.objects.filter(pk__in={row.flag_id for row in gone if row.flag_id})
+    notices.replace_recipients(list(flags.select_related("version__certificate")), now)
+    return [row for row in rows if row.pk not in lost]
 
 
-def _answered(code: int, text: bytes | str) -> Failure:
-    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return Failure(f"The mail server answered {code} {visible(words)[:300]}", again=code < 500)
+def _teams_of(notice: Notice) -> set[str]:
+    """The teams that the person of the notice is in."""
+    rows = Membership.objects.filter(user=notice.user_id, user__is_active=True)
+    return set(rows.values_list("team_id", flat=True))
+
+
+def _is_named(notice: Notice, row: Row) -> bool:
+    """Whether a plain address still watches the certificate, or is still named by the team."""
+    if Watcher.objects.filter(certificate=row.certificate, email=notice.recipient).exists():
+        return True
+    team = Team.objects.get(pk=row.team_id)
+    return notice.recipient in policy.read(team.policy).addresses
+
+
+def _record_sent(mine: NoticeQuerySet, now: dt.datetime, seconds: float) -> None:
+    mine.update(state=Notice.State.SENT, sent_at=now, seconds=seconds, error="")
 
 
 def _record_failure(
-    rows: Sequence[tuple[Notice, Item]], failure: Failure, now: dt.datetime, seconds: float, done: Delivered
+    group: Group, failure: Failure, now: dt.datetime, seconds: float, done: Delivered
 ) -> None:
-    attempts = max(row.attempts for row, _ in rows)
-    if failure.again and attempts <= len(PAUSES):
-        due_at = now + PAUSES[attempts - 1]
-        _record(rows, state=Notice.State.WAITING, due_at=due_at, seconds=seconds, error=failure.sentence)
-        done.later += len(rows)
+    """Tried again after a pause while that makes sense, else given up. What was withdrawn meanwhile, or taken by another sender
+    because this one was slow, is left alone."""
+    mine, pauses = _mine(group, now), CHANNELS[group.channel].pauses
+    attempts = max(mine.values_list("attempts", flat=True), default=0)
+    if failure.server_lost:
+        done.lost[group.channel] = failure.sentence
+    if failure.again and attempts <= len(pauses):
+        due_at = now + pauses[max(attempts, 1) - 1]
+        done.later += mine.update(
+            state=Notice.State.WAITING, due_at=due_at, seconds=seconds, error=failure.sentence
+        )
     else:
-        _record(rows, state=Notice.State.FAILED, seconds=seconds, error=failure.sentence)
-        done.failed += len(rows)
-
-
-def _record(rows: Sequence[tuple[Notice, Item]], **outcome: object) -> None:
-    """Writes the outcome unless the notices were withdrawn meanwhile, or given to another sender because this one was slow."""
-    ids, attempted_at = [row.pk for row, _ in rows], rows[0][0].attempted_at
-    Notice.objects.filter(pk__in=ids, attempted_at=attempted_at).update(**outcome)
+        done.failed += mine.update(state=Notice.State.FAILED, seconds=seconds, error=failure.sentence)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import smtplib
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -11,43 +10,69 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from stores.models import Notice
-from stores.notices.items import Item, most_urgent_first
-from stores.prompts import Prompt
-
-MOST_SHOWN = 50
+from portal.templatetags.portal_tags import visible
+from stores.notices.digest import Digest
+from stores.notices.outcome import Failure
 
 
-def compose(rows: Sequence[tuple[Notice, Item]]) -> EmailMultiAlternatives:
-    """The message that tells one recipient these notices; not empty."""
-    first = rows[0][0]
-    items = most_urgent_first(item for _, item in rows)
-    subject = _subject(items)
+def send(digest: Digest) -> Failure | None:
+    """Hands the message to the mail server; None when it was taken."""
+    try:
+        compose(digest).send()
+    except OSError as error:
+        return judge(error)
+    return None
+
+
+def compose(digest: Digest) -> EmailMultiAlternatives:
+    """The message that tells one recipient what a digest says."""
+    subject = _subject(digest)
     context = {
         "subject": subject,
-        "items": items[:MOST_SHOWN],
-        "more": len(items) - MOST_SHOWN,
-        "has_ends": any(isinstance(item, Prompt) for item in items),
+        "items": digest.items,
+        "more": digest.more,
+        "has_ends": bool(digest.ends),
         "portal": settings.STOREKEEPER_URL,
         # The tags that say dates look for the reader's zone where a page has it.
-        "request": SimpleNamespace(user=first.user),
+        "request": SimpleNamespace(user=digest.user),
     }
     message = EmailMultiAlternatives(
         subject=subject,
         body=render_to_string("emails/notices.txt", context),
-        to=[first.recipient],
-        headers={"Message-ID": message_id([row.pk for row, _ in rows]), "Auto-Submitted": "auto-generated"},
+        to=[digest.recipient],
+        headers={"Message-ID": _message_id(digest), "Auto-Submitted": "auto-generated"},
     )
     message.attach_alternative(render_to_string("emails/notices.html", context), "text/html")
     return message
 
 
-def message_id(ids: Sequence[str]) -> str:
-    """The same for the same notices, so that a message sent twice after a crash is recognised as one (RFC 5322, 3.6.4)."""
-    digest = hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:32]
-    return f"<notices-{digest}@{urlsplit(settings.STOREKEEPER_URL).hostname}>"
+def _message_id(digest: Digest) -> str:
+    """RFC 5322, section 3.6.4."""
+    return f"<{digest.message_id}@{urlsplit(settings.STOREKEEPER_URL).hostname}>"
 
 
-def _subject(items: Sequence[Item]) -> str:
-    more = f", and {len(items) - 1:,} more" if len(items) > 1 else ""
-    return " ".join(f"{items[0].headline}{more}".split())
+def _subject(digest: Digest) -> str:
+    others = len(digest.items) + digest.more - 1
+    more = f", and {others:,} more" if others else ""
+    return " ".join(f"{digest.items[0].headline}{more}".split())
+
+
+def judge(error: OSError) -> Failure:
+    """Whether trying again makes sense: 4xx means later, 5xx never (RFC 5321, section 4.2.1); a lost server comes back."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, text = next(iter(error.recipients.values()))
+        return _answered(code, text)
+    if isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPDataError):
+        return _answered(error.smtp_code, error.smtp_error)
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return Failure(f"The mail server cannot take this message: {error}", again=False)
+    if isinstance(error, smtplib.SMTPResponseException):
+        # It refuses us, not the message: a password or a setting to be put right.
+        sentence = _answered(error.smtp_code, error.smtp_error).sentence
+        return Failure(sentence, again=True, server_lost=True)
+    return Failure(f"The mail server cannot be reached: {visible(error)[:300]}", again=True, server_lost=True)
+
+
+def _answered(code: int, text: bytes | str) -> Failure:
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return Failure(f"The mail server answered {code} {visible(words)[:300]}", again=code < 500)

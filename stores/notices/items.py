@@ -21,7 +21,7 @@ class Message:
     text: str
     url: str
     team: Team
-    stage = "info"
+    stage: str = "info"
 
     @property
     def headline(self) -> str:
@@ -31,20 +31,26 @@ class Message:
 Item = Prompt | Message
 
 
-def items_of(notices: Sequence[Notice], now: dt.datetime) -> list[Item]:
-    """What each explained notice says, in their order."""
-    prompts = iter(prompts_of([notice for notice in notices if notice.flag], now))
+def items_of(notices: Sequence[Notice], now: dt.datetime, *, with_notes: bool = False) -> list[Item]:
+    """What each explained notice says, in their order; `with_notes` what the teams have noted on issuers too."""
+    prompts = iter(prompts_of([notice for notice in notices if notice.flag], now, with_notes=with_notes))
     return [next(prompts) if notice.flag else _message(notice) for notice in notices]
 
 
 def _message(notice: Notice) -> Message:
-    return Message(notice.title, notice.text, notice.url, notice.team)
+    return Message(notice.title, notice.text, notice.url, notice.team, notice.severity)
 
 
 def most_urgent_first(items: Iterable[Item]) -> list[Item]:
-    """For one mail: what has ended or soon will, what else there is to tell, what ends later. One prompt per certificate."""
+    """For one message: what has ended or soon will, what else there is to tell, what ends later. One prompt per certificate."""
     items = list(items)
     prompts = one_each(item for item in items if isinstance(item, Prompt))
-    soon = [prompt for prompt in prompts if Stage(prompt.stage) >= Stage.URGENT]
-    later = [prompt for prompt in prompts if Stage(prompt.stage) < Stage.URGENT]
-    return [*soon, *(item for item in items if isinstance(item, Message)), *later]
+    messages = [item for item in items if isinstance(item, Message)]
+    return sorted([*prompts, *messages], key=lambda item: group_of(item.stage))
+
+
+def group_of(stage: str) -> int:
+    """Where something of this stage stands in a message: 0 what has ended or soon will, 1 what else there is to tell, 2 what ends later."""
+    if stage == "info":
+        return 1
+    return 0 if Stage(stage) >= Stage.URGENT else 2

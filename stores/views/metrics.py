@@ -62,7 +62,8 @@ def _add_runs(registry: CollectorRegistry) -> None:
         finished.labels(task).set(run.finished_at.timestamp() if run.finished_at else 0)
         seconds.labels(task).set(run.seconds or 0)
         for what, count in run.facts.items():
-            facts.labels(task, what).set(count)
+            if isinstance(count, int):
+                facts.labels(task, what).set(count)
 
 
 def _by_task(name: str, text: str, registry: CollectorRegistry) -> Gauge:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from portal.models import TaskRun
+from portal.models import TaskRun, Team
 from portal.runs import WATCH
 from providers.models import Provider
 from stores import cases, watch
-from stores.models import Case
+from stores.models import Case, Notice, Version
 from tests.cast import Cast, client_of
 from tests.material import NOW
 from tests.stores.watched import Link, day, watched
 
 YEAR = Link("orders.example.org", end=300)
 pytestmark = pytest.mark.usefixtures("now")
+
+
+def supersede(team: Team, *links: Link, at: dt.datetime) -> Version:
+    """The next version of the certificate, active from this instant."""
+    with transaction.atomic():
+        for old in Version.objects.current().filter(team=team):
+            Version.objects.filter(pk=old.pk).update(state=Version.State.SUPERSEDED, superseded_at=at)
+            watch.stop(old, at)
+        version = watched(team, *links, now=at)
+        cases.replaced(version, at)
+    return version
 
 
 class TestDeciding:
@@ -50,21 +63,47 @@ class TestDeciding:
         watch.find_due(day(101))
         assert (Case.objects.get().stage, Case.objects.get().fails_at) == ("expired", day(100))
 
-    def test_evidence_closes_it_and_the_next_version_may_open_another(self, cast: Cast) -> None:
-        version = watched(cast.team, YEAR)
+    def test_the_next_version_closes_it_with_evidence_and_may_open_another(self, cast: Cast) -> None:
+        watched(cast.team, YEAR)
         watch.find_due(day(240))
-        evidence = {"kind": "version_active", "version": 2}
-        cases.close(version.certificate, day(250), evidence)
+        successor = supersede(cast.team, Link("orders", end=700), at=day(250))
         case = Case.objects.get()
-        assert (case.closed_at, case.evidence) == (day(250), [evidence])
-        watch.find_due(day(270))
+        assert (case.closed_at, case.successor) == (day(250), successor)
+        assert case.evidence == [{"kind": "version_active", "version": 2, "at": day(250).isoformat()}]
+        assert [event.kind for event in case.events.all()] == ["opened", "evidence", "closed"]
+        watch.find_due(day(640))
         assert Case.objects.count() == 2
-        assert Case.objects.open().count() == 1
+        assert Case.objects.open().get().version == successor
 
-    def test_closing_where_nothing_is_open_changes_nothing(self, cast: Cast) -> None:
-        version = watched(cast.team, YEAR)
-        cases.close(version.certificate, NOW, {})
+    @pytest.mark.parametrize(("end", "stays"), [(299, True), (300, True), (301, True), (500, False)])
+    def test_a_replacement_that_ends_no_later_or_soon_keeps_it_open_and_it_says_so(
+        self, cast: Cast, end: int, stays: bool
+    ) -> None:
+        watched(cast.team, YEAR)
+        watch.find_due(day(240))
+        successor = supersede(cast.team, Link("orders", end=end, life=400), at=day(250))
+        case = Case.objects.get()
+        assert (case.closed_at is None) == stays
+        if stays:
+            assert (case.version, case.fails_at, case.stage) == (successor, day(end), "notice")
+            assert "Version 2 ends" in case.events.get(kind="stays").text
+
+    def test_without_an_open_case_a_replacement_says_nothing(self, cast: Cast) -> None:
+        watched(cast.team, YEAR)
+        supersede(cast.team, Link("orders", end=700), at=day(1))
         assert not Case.objects.exists()
+
+    def test_a_later_stage_wakes_a_case_that_is_snoozed_and_takes_it_up_one_level(self, cast: Cast) -> None:
+        watched(cast.team, YEAR, owner=cast.editor)
+        watch.find_due(day(240))
+        Case.objects.update(snoozed_until=day(290), snooze_reason="the supplier is on holiday")
+        watch.find_due(day(270))
+        case = Case.objects.get()
+        assert (case.stage, case.snoozed_until, case.level) == ("warning", None, 1)
+        assert [event.kind for event in case.events.all()] == ["opened", "woken"]
+        Notice.objects.all().delete()
+        watch.find_due(day(293))
+        assert {notice.user for notice in Notice.objects.all()} == {cast.editor, cast.owner}
 
     def test_the_database_refuses_a_second_open_case(self, cast: Cast) -> None:
         watched(cast.team, YEAR)

@@ -134,8 +134,8 @@ class TestWhatFailsNext:
 
 class TestToDo:
     def test_it_counts_cases_yours_and_unread_notices(self, cast: Cast) -> None:
-        watched(cast.team, Link("leaf", end=5), name="mine", owner=cast.owner)
-        watched(cast.team, Link("leaf", end=5), name="theirs", owner=cast.editor)
+        watched(cast.team, Link("leaf", end=20), name="mine", owner=cast.owner)
+        watched(cast.team, Link("leaf", end=20), name="theirs", owner=cast.editor)
         watch.find_due(NOW)
         page = main_of(cast.owner)
         assert "<b>2</b>" in page

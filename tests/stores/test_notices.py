@@ -6,7 +6,6 @@ import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
@@ -18,7 +17,8 @@ from providers.models import Provider
 from stores import watch
 from stores.models import Notice, Version
 from stores.notices import delivery, email
-from stores.notices.delivery import PAUSES, STUCK_AFTER, Delivered, deliver
+from stores.notices.delivery import CHANNELS, STUCK_AFTER, Delivered, Group, deliver
+from stores.notices.digest import Digest
 from tests.cast import Cast, client_of
 from tests.mail_server import Mailbox
 from tests.material import NOW
@@ -26,7 +26,10 @@ from tests.stores.watched import Link, day, watched
 
 pytestmark = pytest.mark.usefixtures("now")
 SOON = Link("orders.example.org", end=5)
+IN_TIME = Link("orders.example.org", end=20)
+"""In its warning stage, of which only the owner of the certificate is told."""
 LATER = NOW + dt.timedelta(hours=1)
+PAUSES = CHANNELS["email"].pauses
 
 
 def due(team: Team, *links: Link, name: str = "orders-client", used: bool = True, **more: object) -> Version:
@@ -53,7 +56,7 @@ def text_of(message: EmailMessage, kind: str = "plain") -> str:
 class TestMessage:
     def test_it_says_what_fails_when_why_and_where_to_replace_it(self, cast: Cast, mailbox: Mailbox) -> None:
         version = due(cast.team, Link("orders", end=90), Link("Issuing CA 2", end=5, life=3000))
-        assert deliver(NOW) == Delivered(mails=1, notices=1)
+        assert deliver(NOW) == Delivered(messages=1, notices=1)
         (message,) = mailbox.messages
         assert mailbox.recipients == [cast.owner.email]
         assert message["Subject"] == "orders-client fails in 5 days"
@@ -77,11 +80,11 @@ class TestMessage:
 
     def test_one_message_per_recipient_and_run(self, cast: Cast, mailbox: Mailbox) -> None:
         for number, owner in enumerate((cast.owner, cast.owner, cast.owner, cast.editor)):
-            due(cast.team, name=f"client-{number}", owner=owner)
-        assert deliver(NOW) == Delivered(mails=2, notices=4)
+            due(cast.team, IN_TIME, name=f"client-{number}", owner=owner)
+        assert deliver(NOW) == Delivered(messages=2, notices=4)
         assert sorted(mailbox.recipients) == [cast.editor.email, cast.owner.email]
         to_owner = mailbox.messages[mailbox.recipients.index(cast.owner.email)]
-        assert to_owner["Subject"] == "client-0 fails in 5 days, and 2 more"
+        assert to_owner["Subject"] == "client-0 fails in 20 days, and 2 more"
         assert all(f"client-{number} fails" in text_of(to_owner) for number in range(3))
         assert "client-3" not in text_of(to_owner)
 
@@ -144,7 +147,7 @@ class TestOutcome:
         due(cast.team)
         seen: list[Notice] = []
 
-        def die_looking(rows: object) -> None:
+        def die_looking(digest: object) -> None:
             seen.extend(mails())
             raise KeyboardInterrupt
 
@@ -158,25 +161,25 @@ class TestOutcome:
     ) -> None:
         due(cast.team)
         with monkeypatch.context() as patch:
-            patch.setattr(delivery, "_record", _die)
+            patch.setattr(delivery, "_record_sent", _die)
             with pytest.raises(KeyboardInterrupt):
                 deliver(NOW)
         due(cast.team, name="second")
         due(cast.team, name="third")
         Notice.objects.filter(flag__version__certificate__name="third").update(due_at=NOW + STUCK_AFTER)
-        assert deliver(NOW + STUCK_AFTER - dt.timedelta(seconds=1)) == Delivered(mails=1, notices=1)
-        assert deliver(NOW + STUCK_AFTER) == Delivered(mails=2, notices=2)
+        assert deliver(NOW + STUCK_AFTER - dt.timedelta(seconds=1)) == Delivered(messages=1, notices=1)
+        assert deliver(NOW + STUCK_AFTER) == Delivered(messages=2, notices=2)
         first, _, *late = (message["Message-ID"] for message in mailbox.messages)
         assert late.count(first) == 1
 
-    def test_a_group_of_which_somebody_else_has_taken_a_part_is_left_alone(self, cast: Cast) -> None:
+    def test_what_somebody_else_has_taken_is_left_alone(self, cast: Cast) -> None:
         due(cast.team, name="first")
         due(cast.team, name="second")
-        first, second = mails()
-        assert delivery._claim([first.pk], NOW)
-        assert not delivery._claim([first.pk, second.pk], NOW)
-        second.refresh_from_db()
-        assert (second.state, second.attempts) == ("waiting", 0)
+        group = Group("email", cast.owner.email, None)
+        assert delivery._claim(group, NOW) == 2
+        due(cast.team, name="third")
+        assert delivery._claim(group, NOW + dt.timedelta(seconds=1)) == 1
+        assert [notice.attempts for notice in mails()] == [1, 1, 1]
 
     @pytest.mark.parametrize(
         "answer",
@@ -195,7 +198,7 @@ class TestOutcome:
         assert deliver(second) == Delivered(later=1)
         assert mails()[0].due_at == second + PAUSES[1]
         mailbox.answers.clear()
-        assert deliver(second + PAUSES[1]) == Delivered(mails=1, notices=1)
+        assert deliver(second + PAUSES[1]) == Delivered(messages=1, notices=1)
         assert mails()[0].error == ""
 
     def test_trying_again_ends(self, cast: Cast, mailbox: Mailbox) -> None:
@@ -223,37 +226,38 @@ class TestOutcome:
     def test_one_recipient_that_is_refused_keeps_no_other_from_being_told(
         self, cast: Cast, mailbox: Mailbox
     ) -> None:
-        due(cast.team, name="first", owner=cast.editor)
-        due(cast.team, name="second", owner=cast.owner)
+        due(cast.team, IN_TIME, name="first", owner=cast.editor)
+        due(cast.team, IN_TIME, name="second", owner=cast.owner)
         mailbox.answers[cast.editor.email] = "550 No such user"
-        assert deliver(NOW) == Delivered(mails=1, notices=1, failed=1)
+        assert deliver(NOW) == Delivered(messages=1, notices=1, failed=1)
 
     def test_without_a_server_the_run_ends_and_all_are_told_when_it_is_back(
         self, cast: Cast, mailbox: Mailbox, settings: Settings
     ) -> None:
-        due(cast.team, name="first", owner=cast.editor)
-        due(cast.team, name="second", owner=cast.owner)
+        due(cast.team, IN_TIME, name="first", owner=cast.editor)
+        due(cast.team, IN_TIME, name="second", owner=cast.owner)
         port, settings.EMAIL_PORT = settings.EMAIL_PORT, 9
-        assert deliver(NOW) == Delivered(later=1)
+        done = deliver(NOW)
+        assert (done.later, done.messages, list(done.lost)) == (1, 0, ["email"])
         assert "cannot be reached" in mails()[0].error
         assert [notice.attempts for notice in mails()] == [1, 0]
         settings.EMAIL_PORT = port
-        assert deliver(LATER) == Delivered(mails=2, notices=2)
+        assert deliver(LATER) == Delivered(messages=2, notices=2)
 
     def test_a_message_that_cannot_be_made_keeps_no_other_from_being_sent(
         self, cast: Cast, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        due(cast.team, name="first", owner=cast.editor)
-        due(cast.team, name="second", owner=cast.owner)
+        due(cast.team, IN_TIME, name="first", owner=cast.editor)
+        due(cast.team, IN_TIME, name="second", owner=cast.owner)
         plain = email.compose
 
-        def fail_for_the_editor(rows: Any) -> EmailMultiAlternatives:
-            if rows[0][0].user == cast.editor:
+        def fail_for_the_editor(digest: Digest) -> EmailMultiAlternatives:
+            if digest.user == cast.editor:
                 raise ValueError("a template is broken")
-            return plain(rows)
+            return plain(digest)
 
         monkeypatch.setattr(email, "compose", fail_for_the_editor)
-        assert deliver(NOW) == Delivered(mails=1, notices=1, later=1)
+        assert deliver(NOW) == Delivered(messages=1, notices=1, later=1)
         assert "could not be made" in caplog.text
 
     def test_what_was_withdrawn_while_it_was_sent_stays_withdrawn(
@@ -262,9 +266,9 @@ class TestOutcome:
         version = due(cast.team)
         plain = email.compose
 
-        def replaced_meanwhile(rows: Any) -> EmailMultiAlternatives:
+        def replaced_meanwhile(digest: Digest) -> EmailMultiAlternatives:
             watch.stop(version, NOW)
-            return plain(rows)
+            return plain(digest)
 
         monkeypatch.setattr(email, "compose", replaced_meanwhile)
         deliver(NOW)
@@ -276,22 +280,24 @@ class TestOutcome:
         due(cast.team)
         plain = email.compose
 
-        def sent_meanwhile(rows: Any) -> EmailMultiAlternatives:
+        def sent_meanwhile(digest: Digest) -> EmailMultiAlternatives:
             monkeypatch.setattr(email, "compose", plain)
-            assert deliver(NOW + STUCK_AFTER) == Delivered(mails=1, notices=1)
+            assert deliver(NOW + STUCK_AFTER) == Delivered(messages=1, notices=1)
             mailbox.answers[cast.owner.email] = "450 Busy"
-            return plain(rows)
+            return plain(digest)
 
         monkeypatch.setattr(email, "compose", sent_meanwhile)
         deliver(NOW)
         assert [(notice.state, notice.attempts) for notice in mails()] == [("sent", 2)]
 
     def test_who_left_the_team_is_not_told_any_more(self, cast: Cast, mailbox: Mailbox) -> None:
-        due(cast.team, owner=cast.editor)
+        due(cast.team, IN_TIME, owner=cast.editor)
         Membership.objects.filter(user=cast.editor).delete()
-        assert deliver(NOW) == Delivered(failed=1)
-        assert mailbox.messages == []
-        assert "no longer a member" in mails()[0].error
+        done = deliver(NOW)
+        assert (done.messages, done.dropped, mailbox.messages) == (0, 1, [])
+        dropped, instead = sorted(mails(), key=lambda notice: notice.state)
+        assert (dropped.recipient, dropped.state) == (cast.editor.email, "dropped")
+        assert (instead.recipient, instead.state) == (cast.owner.email, "waiting")
 
 
 def _die(*_: object, **__: object) -> None:
@@ -304,7 +310,7 @@ def test_ten_senders_at_once_send_each_message_once(cast: Cast, mailbox: Mailbox
         user = User.objects.create_user(email=f"person-{number}@example.org")
         Membership.objects.create(team=cast.team, user=user, role=Role.EDITOR)
         for part in range(3):
-            watched(cast.team, SOON, name=f"client-{number}-{part}", owner=user)
+            watched(cast.team, IN_TIME, name=f"client-{number}-{part}", owner=user)
     watch.find_due(NOW)
     barrier = threading.Barrier(10)
 

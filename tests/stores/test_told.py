@@ -65,7 +65,7 @@ class TestMail:
         mailbox: Mailbox,
     ) -> None:
         tell(cast)
-        assert deliver(NOW) == Delivered(mails=1, notices=1)
+        assert deliver(NOW) == Delivered(messages=1, notices=1)
         (message,) = mailbox.messages
         assert message["Subject"] == TITLE
         for kind in ("plain", "html"):
@@ -85,7 +85,7 @@ class TestMail:
         due(cast.team, Link("later", end=50), name="later")
         tell(cast)
         due(cast.team, name="sooner")
-        assert deliver(NOW) == Delivered(mails=1, notices=3)
+        assert deliver(NOW) == Delivered(messages=1, notices=3)
         (message,) = mailbox.messages
         assert message["Subject"] == "sooner fails in 5 days, and 2 more"
         text = text_of(message)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from portal.models import Membership, Role, Team, User
-from stores import cases, notices, watch
+from stores import notices, watch
 from stores.models import Case, Certificate, Flag, Notice, Version
 from tests.cast import Cast
 from tests.material import NOW
@@ -147,13 +148,18 @@ class TestScan:
 
 
 class TestClaim:
-    def test_a_version_that_somebody_moved_meanwhile_is_left_alone(self, cast: Cast) -> None:
+    def test_a_version_that_somebody_moved_meanwhile_is_left_alone(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         version = watched(cast.team, YEAR)
-        (read,) = next(watch._batches(day(240), 10))
-        Version.objects.filter(pk=version.pk).update(next_stage_at=day(270))
-        found = watch.Found()
-        watch._flag(read, [cast.owner], day(240), found)
-        assert found == watch.Found()
+        plain = watch._judge
+
+        def moved_meanwhile(*read: Any) -> Any:
+            Version.objects.filter(pk=version.pk).update(next_stage_at=day(270))
+            return plain(*read)
+
+        monkeypatch.setattr(watch, "_judge", moved_meanwhile)
+        assert watch.find_due(day(240)) == watch.Found()
         assert not Flag.objects.exists()
 
     def test_killed_before_the_commit_it_leaves_nothing_and_is_done_anew(
@@ -197,7 +203,7 @@ class TestReplacement:
         watch.find_due(day(240))
         Notice.objects.update(state=Notice.State.SENT)
         watch.stop(version, day(241))
-        cases.close(version.certificate, day(241), {"kind": "version_active"})
+        Case.objects.update(closed_at=day(241))
         watch.start(version, day(242))
         assert watch.find_due(day(242)) == watch.Found(versions=1)
         assert [flag.stage for flag in Flag.objects.open()] == ["notice"]

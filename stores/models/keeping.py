@@ -1,10 +1,9 @@
-"""Stores, certificates, their versions, and what is watched about them."""
+"""Stores, certificates, their versions and what they hold."""
 
 from __future__ import annotations
 
-import datetime as dt
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.auth import get_user_model
 from django.db import models
@@ -13,15 +12,7 @@ from django.urls import reverse
 
 from portal.models import Named, Team, id_field, unique_name
 from portal.vault import Binding
-from stores.expiry import Stage
-from stores.querysets import (
-    CaseQuerySet,
-    CertificateQuerySet,
-    FlagQuerySet,
-    NoticeQuerySet,
-    StoreQuerySet,
-    VersionQuerySet,
-)
+from stores.querysets import CertificateQuerySet, StoreQuerySet, VersionQuerySet
 
 User = get_user_model()
 
@@ -247,150 +238,3 @@ class Draft(models.Model):
 
     def binding(self, kind: str) -> Binding:
         return Binding(self.team_id, self.pk, kind)
-
-
-class Flag(models.Model):
-    """A version crossed a stage towards the end of one of its certificates. Written once, then delivered."""
-
-    version = models.ForeignKey(Version, models.CASCADE, related_name="flags")
-    ends_sha256 = models.CharField(max_length=64)
-    ends_name = models.TextField()
-    ends_at = models.DateTimeField()
-    stage = models.CharField(max_length=10, choices=[(stage.value, stage.value) for stage in Stage])
-    crossed_at = models.DateTimeField()
-    flagged_at = models.DateTimeField()
-    resolved_at = models.DateTimeField(null=True)
-    told = models.BooleanField(default=True)
-    """False for a stage that was caught up after an outage together with a later one, which is told instead."""
-
-    objects = FlagQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("ends_at", "id")
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=("version", "ends_sha256", "stage"), name="flag_once"),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index("version", condition=Q(resolved_at__isnull=True), name="flag_open"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.version}: {self.stage} because of {self.ends_name}"
-
-
-class Case(models.Model):
-    """A replacement to be made. Opened by a flag, closed by evidence."""
-
-    id = id_field()
-    team = models.ForeignKey(Team, models.CASCADE, related_name="cases")
-    certificate = models.ForeignKey(Certificate, models.CASCADE, related_name="cases")
-    version = models.ForeignKey(Version, models.CASCADE, related_name="+")
-    """The version that ends."""
-    stage = models.CharField(max_length=10, choices=[(stage.value, stage.value) for stage in Stage])
-    fails_at = models.DateTimeField()
-    owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="cases")
-    opened_at = models.DateTimeField()
-    snoozed_until = models.DateTimeField(null=True, blank=True)
-    snooze_reason = models.TextField(blank=True)
-    closed_at = models.DateTimeField(null=True, blank=True)
-    evidence = models.JSONField(default=list)
-
-    objects = CaseQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("fails_at", "id")
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=("certificate",), condition=Q(closed_at__isnull=True), name="case_one_open"
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(
-                "team", "fails_at", "id", condition=Q(closed_at__isnull=True), name="case_open_by_end"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"replace {self.certificate}"
-
-    @property
-    def confirmations(self) -> list[dict[str, Any]]:
-        """What those behind providers say that they have installed, the instants as such."""
-        said = [one for one in self.evidence if one["kind"] == "installed"]
-        return [one | {"at": dt.datetime.fromisoformat(one["at"])} for one in said]
-
-
-class Notice(models.Model):
-    """One message for one recipient over one channel: the outbox and the inbox."""
-
-    class Channel(models.TextChoices):
-        PORTAL = "portal", "Portal"
-        EMAIL = "email", "E-mail"
-
-    class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        SENDING = "sending", "Sending"
-        SENT = "sent", "Sent"
-        FAILED = "failed", "Failed"
-
-    id = id_field()
-    team = models.ForeignKey(Team, models.CASCADE, related_name="notices")
-    flag = models.ForeignKey(Flag, models.CASCADE, null=True, related_name="notices")
-    """None for what is no stage of a version: then `key`, `title`, `text` and `url` say what there is to tell."""
-    key = models.CharField(max_length=100, blank=True)
-    """What is told once under this name."""
-    title = models.CharField(max_length=250, blank=True)
-    text = models.TextField(blank=True)
-    url = models.CharField(max_length=200, blank=True)
-    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="notices")
-    recipient = models.CharField(max_length=254)
-    """Address of the recipient on this channel."""
-    channel = models.CharField(max_length=10, choices=Channel.choices)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
-    created_at = models.DateTimeField()
-    due_at = models.DateTimeField()
-    attempts = models.PositiveSmallIntegerField(default=0)
-    attempted_at = models.DateTimeField(null=True)
-    seconds = models.FloatField(null=True)
-    sent_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True)
-    read_at = models.DateTimeField(null=True)
-
-    objects = NoticeQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("-created_at", "-id")
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=("flag", "recipient", "channel"), name="notice_once"),
-            models.UniqueConstraint(
-                fields=("key", "recipient", "channel"), condition=~Q(key=""), name="notice_key_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(flag__isnull=False, key="") | ~Q(key="") & ~Q(title=""),
-                name="notice_says_what",
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index("due_at", condition=Q(state__in=("waiting", "sending")), name="notice_due"),
-            models.Index(
-                fields=("user", "-created_at", "-id"), condition=Q(channel="portal"), name="notice_inbox"
-            ),
-            models.Index(
-                "team", "state", condition=Q(state__in=("waiting", "sending", "failed")), name="notice_unsent"
-            ),
-            models.Index(
-                "user", "team", condition=Q(channel="portal", read_at__isnull=True), name="notice_unread"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.channel} notice to {self.recipient}"
-
-    def get_absolute_url(self) -> str:
-        """The page of what it is about."""
-        return self.flag.version.certificate.get_absolute_url() if self.flag else self.url
-
-    @property
-    def about(self) -> str:
-        """What it is about, in a few words: the name of a certificate, else its title."""
-        return self.flag.version.certificate.name if self.flag else self.title
