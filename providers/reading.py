@@ -19,6 +19,8 @@ from stores.models import ChainCertificate
 PATIENCE = dt.timedelta(seconds=10)
 """After which a test that nobody has begun is said to wait for a worker."""
 NO_RESULT = ("info", "No result")
+NAMES = {"tls": "TLS", "http": "HTTP"}
+"""Steps whose names are no words."""
 RESULTS = {None: ("staged", "Running"), True: ("valid", "Passed"), False: ("expired", "Failed")}
 
 
@@ -90,7 +92,7 @@ class Reading:
         """The steps so far."""
         return [
             Line(
-                step["name"],
+                NAMES.get(step["name"], step["name"][:1].upper() + step["name"][1:]),
                 "valid" if step["ok"] else "expired",
                 "done" if step["ok"] else "failed",
                 in_milliseconds(step["seconds"]),

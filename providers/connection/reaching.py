@@ -42,7 +42,9 @@ class Way:
             except outbound.OutboundError as error:
                 raise _unreached(error) from None
             left_out = "".join(f" Left out: {why}." for why in resolved.refused[:3])
-            note.detail = f"{target.host}: {', '.join(map(str, resolved.addresses))}.{left_out}"
+            found = ", ".join(map(str, resolved.addresses))
+            is_name = found != target.host
+            note.detail = f"{target.host}: {found}.{left_out}" if is_name else f"Nothing to look up: {found}."
         with steps.step("connection") as note:
             try:
                 connected = outbound.connect(resolved, until)

@@ -9,7 +9,7 @@ from django import template
 from django.template.context import Context
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from portal.templatetags.portal_tags import in_words, local, state
 from stores.drawing import Drawing, Kind, Link, Shown, draw
@@ -55,10 +55,9 @@ def standing(prompt: Prompt | None, staged: Sequence[object]) -> SafeString:
 
 
 @register.filter
-def breakable(fingerprint: str) -> SafeString:
-    """A fingerprint that may be broken after a colon, and nowhere else."""
-    parts = fingerprint.split(":")
-    return format_html_join(mark_safe(":<wbr>"), "{}", ((part,) for part in parts))
+def breakable(text: str, after: str = ":") -> SafeString:
+    """A fingerprint that may be broken after a colon, and nowhere else; or another text after another mark."""
+    return format_html_join(format_html("{}<wbr>", after), "{}", ((part,) for part in text.split(after)))
 
 
 @register.simple_tag(takes_context=True)

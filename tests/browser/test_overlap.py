@@ -34,10 +34,10 @@ def provider(switch: Switch) -> Provider:
     return switch.provider("Orders")
 
 
-def move(backend: Backend, root: Minted) -> None:
+def move(backend: Backend, root: Minted, *, ends: float = 300) -> None:
     """The server shows a certificate by this CA from now on."""
     backend.shown = mint(
-        "backend.test", root, key_name="moved", begin=days(-1), end=days(300), usages=(SERVER,), hosts=("127.0.0.1",)
+        "backend.test", root, key_name="moved", begin=days(-1), end=days(ends), usages=(SERVER,), hosts=("127.0.0.1",)
     )  # fmt: skip
 
 
