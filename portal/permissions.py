@@ -12,7 +12,7 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from portal.errors import PortalError
-from portal.models import Membership, Role, Team, User
+from portal.models import Membership, Role, Team, User, only
 
 Row = TypeVar("Row", bound=models.Model)
 RANK = {role: rank for rank, role in enumerate((Role.VIEWER, Role.EDITOR, Role.OWNER))}
@@ -39,16 +39,17 @@ class TeamOwned(Protocol):
     """A model whose rows belong to a team."""
 
     pk: Any
-
-    @property
-    def team(self) -> Team: ...
+    team: Team
+    team_id: str
 
 
 def _memberships(user: User) -> dict[str, Membership]:
     """Team id to membership, by name of the team; asked once per user object."""
     known: dict[str, Membership] | None = user.__dict__.get("_memberships")
     if known is None:
-        rows = Membership.objects.filter(user=user).select_related("team").order_by("team__folded_name")
+        rows = sorted(
+            Membership.objects.filter(user=user).select_related("team"), key=lambda row: row.team.folded_name
+        )
         known = user.__dict__["_memberships"] = {row.team_id: row for row in rows}
     return known
 
@@ -94,14 +95,17 @@ def current_team(request: HttpRequest) -> Team:
 
 
 def load(request: HttpRequest, action: Action, model: type[Row], pk: str) -> Row:
-    """Loads a row of a team and authorises in one step."""
-    queryset = model._default_manager.all()
-    if model is not Team:
-        queryset = queryset.select_related("team")
-    row = queryset.filter(pk=pk).first()
-    if row is None:
+    """Loads a row of a team and authorises in one step. The team comes with the membership, which is read anyway."""
+    row = only(model._default_manager.filter(pk=pk))
+    if row is None or not isinstance(request.user, User):
         raise Http404
-    team = row if isinstance(row, Team) else cast(TeamOwned, row).team
+    team_id = row.pk if isinstance(row, Team) else cast(TeamOwned, row).team_id
+    membership = _memberships(request.user).get(team_id)
+    if membership is None:
+        raise Http404
+    team = membership.team
+    if not isinstance(row, Team):
+        cast(TeamOwned, row).team = team
     require(request.user, action, team)
     request._team = team  # type: ignore[attr-defined]
     return row

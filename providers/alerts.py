@@ -27,8 +27,10 @@ def follow(version: Version, previous: Version | None, actor: Actor, now: dt.dat
         open_alerts = Alert.objects.filter(certificate=version.certificate, closed_at=None)
         _close(open_alerts.filter(previous=version), Closed.RESTORED, now)
         _close(open_alerts, Closed.REPLACED, now)
-    policy = Policy.from_settings()
-    for provider in Provider.objects.that_use([version.certificate]).select_related("team"):
+    users, policy = Provider.objects.that_use([version.certificate]), Policy.from_settings()
+    if not users.exists():  # most often, and asked in half the time
+        return
+    for provider in users.select_related("team"):
         if not testing.unreachable(provider, policy):
             _ask_again(provider, version, actor, now)
 

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from portal import vault
 from portal.ids import random_id
-from portal.models import Team, User
+from portal.models import Team, User, only
 from portal.names import fold
 from stores import originals
 from stores.formats.parsed import Certificate as Parsed
@@ -54,7 +54,7 @@ def propose(
         "file_size": _size(upload),
     }
     if target.certificate is None:
-        draft.target["certificate"] = _named(draft).values_list("pk", flat=True).first()
+        draft.target["certificate"] = only(_named(draft).values_list("pk", flat=True))
     draft.original = originals.put(upload.content, draft.binding(originals.ORIGINAL))
     if upload.key_content is not None:
         draft.key_original = originals.put(upload.key_content, draft.binding(originals.KEY_ORIGINAL))
@@ -114,12 +114,12 @@ def existing(draft: Draft) -> Certificate | None:
     """The certificate that the upload replaces; None when a new one is made, or when it was deleted meanwhile."""
     target = target_of(draft)
     rows = _of_kind(draft).select_related("store")
-    return rows.filter(pk=target.certificate).first() if target.certificate else None
+    return only(rows.filter(pk=target.certificate)) if target.certificate else None
 
 
 def named(draft: Draft) -> Certificate | None:
     """The certificate in the chosen store that has the chosen name already."""
-    return _named(draft).select_related("store").first()
+    return only(_named(draft).select_related("store"))
 
 
 def _named(draft: Draft) -> CertificateQuerySet:
@@ -135,7 +135,7 @@ def _of_kind(draft: Draft) -> CertificateQuerySet:
 
 def store_of(draft: Draft) -> Store | None:
     """The store that is there; None when a new one is made."""
-    return stores_of(draft).first()
+    return only(stores_of(draft))
 
 
 def stores_of(draft: Draft) -> StoreQuerySet:

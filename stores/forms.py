@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
 from portal.forms import NameField, StyledForm
-from portal.models import Team
+from portal.models import Team, only
 from stores.drafts import Target
 from stores.formats import limits
 from stores.formats.parsed import Inspection, Upload
@@ -181,7 +181,7 @@ class UploadForm(StyledForm, forms.Form):
     def _other_kind(self, data: dict[str, Any]) -> Store | None:
         """The store that has the name of the new one, and cannot be taken because it is of the other kind."""
         same_name = Store.objects.named(self.team, data.get("store_name", ""))
-        return same_name.exclude(kind=data.get("kind")).first()
+        return only(same_name.exclude(kind=data.get("kind")))
 
     @property
     def kind_chosen(self) -> str:

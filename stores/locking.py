@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from portal.errors import Conflict
+from portal.models import only
 from stores.models import Certificate, Draft, Store, Version
 
 Row = TypeVar("Row", Certificate, Draft, Store, Version)
@@ -19,13 +20,8 @@ def locked(row: Row, *related: str) -> Row | None:
 
     Of a certificate and its versions the certificate is locked first, so that no two transactions wait for each other.
     """
-    return (
-        type(row)
-        ._default_manager.select_for_update(of=("self",))
-        .select_related(*related)
-        .filter(pk=row.pk)
-        .first()
-    )
+    rows = type(row)._default_manager.select_for_update(of=("self",))
+    return only(rows.select_related(*related).filter(pk=row.pk) if related else rows.filter(pk=row.pk))
 
 
 def locked_store(store: Store) -> Store:
@@ -55,9 +51,9 @@ def locked_version(version: Version) -> Version:
 def locked_draft(draft: Draft) -> Draft:
     """The draft, with the destination that this caller chose: another window may have chosen one as well."""
     # Not with its version: PostgreSQL, having waited for the row, would join it as it was before.
-    row = locked(draft, "team")
+    row = locked(draft)
     if row is None or row.is_spent:
         reason = "it was not saved within a day, or what it became was deleted"
         raise Conflict("upload_gone", f"This upload is no longer here: {reason}. Upload the file again.")
-    row.target = draft.target
+    row.target, row.team = draft.target, draft.team
     return row

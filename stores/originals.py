@@ -54,9 +54,9 @@ def put(content: bytes, binding: vault.Binding) -> str:
 
 
 def put_sealed(sealed: bytes, object_id: str) -> str:
-    """Writes sealed bytes under a new name that begins with the id of their version."""
+    """Writes sealed bytes under a new name that begins with the id of their version, in one of 32 folders."""
     with _storage_at_hand():
-        return _storage().save(f"{object_id[:2]}/{object_id}-{random_id()}", ContentFile(sealed))
+        return _storage().save(f"{object_id[:1]}/{object_id}-{random_id()}", ContentFile(sealed))
 
 
 def owner(name: str) -> str:

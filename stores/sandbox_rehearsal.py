@@ -29,15 +29,14 @@ _PASSWORD = "rehearsal"  # noqa: S105 - of a file that is made and thrown away h
 def rehearse() -> bytes:
     """Takes about 50 ms. The call that a child goes through before its own: a small file as most are."""
     now = dt.datetime.now(dt.UTC)
-    key = ec.generate_private_key(ec.SECP256R1())
-    root, leaf = (
-        _certificate("Root", key, key, now),
-        _certificate("Leaf", ec.generate_private_key(ec.SECP256R1()), key, now),
-    )
+    key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root, leaf = _certificate("Root", key, key, now), _certificate("Leaf", leaf_key, key, now)
     secret = BestAvailableEncryption(_PASSWORD.encode())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + root.public_bytes(
         Encoding.PEM
     )
+    pair = leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pair += leaf.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
     for name, content in (
         ("rehearsal.pem", pem),
         ("rehearsal.pem", pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)),
@@ -46,7 +45,7 @@ def rehearse() -> bytes:
         examine(Upload(name, content, "key", _PASSWORD), now)
         examine(Upload(name, content, "trust", _PASSWORD), now)
     _load_rsa()
-    return packed_call(examine, (Upload("rehearsal.pem", pem, "key", _PASSWORD), now), {})
+    return packed_call(examine, (Upload("rehearsal.pem", pair, "key", _PASSWORD), now), {})
 
 
 def _certificate(

@@ -10,7 +10,7 @@ from django.db.models import Max
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
-from portal.models import Team
+from portal.models import Team, only
 from stores import drafts, services
 from stores.formats.parsed import Inspection, Upload
 from stores.inspection import inspect
@@ -112,7 +112,7 @@ def _store_for(draft: Draft, actor: Actor) -> Store:
 
 
 def _locked_store_of(draft: Draft) -> Store | None:
-    return drafts.stores_of(draft).select_for_update().first()
+    return only(drafts.stores_of(draft).select_for_update())
 
 
 def _create_version(draft: Draft, certificate: Certificate, actor: Actor, now: dt.datetime) -> Version:

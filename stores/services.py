@@ -294,11 +294,11 @@ def export_key(*, version: Version, password: str, actor: Actor) -> bytes:
 
 def refresh(certificate: Certificate) -> None:
     """Brings what is searched of a certificate up to date with its name and versions."""
-    shown = certificate.versions.filter(state__in=(Version.State.ACTIVE, Version.State.STAGED))
+    shown = ChainCertificate.objects.filter(
+        version__certificate=certificate, version__state__in=(Version.State.ACTIVE, Version.State.STAGED)
+    )
     words = [certificate.name]
-    for one in ChainCertificate.objects.filter(version__in=shown).only(
-        "common_name", "subject", "serial", "sha256", "names"
-    ):
-        words += [one.common_name, one.subject, one.serial, one.sha256, *one.names]
+    for *said, names in shown.order_by().values_list("common_name", "subject", "serial", "sha256", "names"):
+        words += [*said, *names]
     certificate.search_text = fold("\n".join(dict.fromkeys(words)))
     Certificate.objects.filter(pk=certificate.pk).update(search_text=certificate.search_text)
