@@ -16,11 +16,13 @@ from providers.connection.reaching import Way
 from providers.connection.report import Report, ServerCertificate, Step
 from providers.connection.target import Target
 from providers.connection.tls import BrokenError, Session, looks_like_tls
-from providers.connection.wire import ClosedError, End, Wire, WireError
+from providers.connection.wire import ClosedError, End, TimeUpError, Wire, WireError
 
 TOTAL_SECONDS = 10.0
 NUDGE_SECONDS = 2.0
 """How long a late refusal is waited for where no HTTP answer is asked for."""
+SILENT_SECONDS = 6.0
+"""How long the answer to HEAD is waited for; then GET has the rest of the time, since some servers do not answer HEAD at all."""
 
 
 def probe(
@@ -166,10 +168,8 @@ class _Run:
 
     def _first_answer(self, session: Session, wire: Wire) -> http.Answer | Problem | None:
         """The first HTTP answer, or why there is none. Raises Problem when our certificate is refused, be it late."""
-        if self._target.path is None:
-            wire.deadline = self._way.soon(NUDGE_SECONDS)
         try:
-            answer = http.ask(session, self._target, "HEAD")
+            answer = self._ask(session, wire)
         except WireError as error:
             self._note_tls(session)
             if refusal := self._refusal(session, error):
@@ -181,6 +181,18 @@ class _Run:
         if answer.status in client.REFUSING_STATUS and session.requested:
             self._raise_http_refusal(answer, self._exchange(session))
         return answer
+
+    def _ask(self, channel: http.Channel, wire: Wire) -> http.Answer:
+        """The answer to HEAD, or else to GET. Raises what `http.ask` raises."""
+        is_nudge = self._target.path is None
+        wire.deadline = self._way.soon(NUDGE_SECONDS if is_nudge else SILENT_SECONDS)
+        try:
+            return http.ask(channel, self._target, "HEAD")
+        except TimeUpError:
+            wire.close()  # the server may serve one connection at a time
+            if is_nudge or not (answer := self._once_more("GET", seconds=TOTAL_SECONDS)):
+                raise
+            return answer
 
     def _no_answer(self, error: WireError, alert: int | None = None) -> Problem | None:
         """What the lack of an answer means; without a path only an abrupt end means something."""
@@ -197,10 +209,12 @@ class _Run:
             self._note(http_status=answer.status)
             raise refusal
 
-    def _once_more(self, method: Literal["HEAD", "GET"], *, body: bool = False) -> http.Answer | None:
+    def _once_more(
+        self, method: Literal["HEAD", "GET"], *, body: bool = False, seconds: float = NUDGE_SECONDS
+    ) -> http.Answer | None:
         """The answer to the same request on a fresh connection; None when there is none."""
         try:
-            wire = self._way.again(NUDGE_SECONDS)
+            wire = self._way.again(seconds)
             if not self._target.tls:
                 return http.ask(wire, self._target, method, body=body)
             session = Session(wire, self._target, self._target.client)
@@ -237,10 +251,8 @@ class _Run:
         self._judge_http(outcome)
 
     def _plain_answer(self, wire: Wire) -> http.Answer | Problem | None:
-        if self._target.path is None:
-            wire.deadline = self._way.soon(NUDGE_SECONDS)
         try:
-            answer = http.ask(wire, self._target, "HEAD")
+            answer = self._ask(wire, wire)
         except http.NoHttpError as error:
             if looks_like_tls(error.octets):
                 return answers.tls_expected(self._target.port)

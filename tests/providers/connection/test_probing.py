@@ -93,6 +93,35 @@ def material(minted: Minted, key: Minted | None = None) -> ClientMaterial:
     return ClientMaterial((key or minted).key, (minted.certificate,))
 
 
+class TestSilentOnHead:
+    """As `openssl s_server -www`, which answers GET alone and says so to nobody."""
+
+    @pytest.fixture(autouse=True)
+    def patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(probing, "SILENT_SECONDS", 0.3)
+        monkeypatch.setattr(probing, "TOTAL_SECONDS", 3.0)
+
+    def test_it_is_asked_by_get_on_a_fresh_connection(self, listener: Listener) -> None:
+        listener.answer = lambda octets: OK if octets.startswith(b"GET") else None
+        report = tried(listener, path="/", client=material(CLIENT))
+        assert (report.code, report.http_status) == ("ok", 200)
+        assert report.client_certificate_sent
+        assert [one.split()[0] for one in listener.heard] == [b"HEAD", b"GET"]
+
+    def test_one_that_is_silent_on_both_is_too_slow(self, listener: Listener) -> None:
+        listener.answer = lambda octets: None
+        assert tried(listener, path="/").code == "timeout"
+
+    def test_without_a_path_nothing_is_asked_again(
+        self, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(probing, "NUDGE_SECONDS", 0.3)
+        listener.answer = lambda octets: None
+        assert tried(listener).ok
+        wait_for(lambda: listener.ended, "the end of the connection")
+        assert len(listener.heard) == 1
+
+
 class TestCredentials:
     def test_go_to_a_server_that_has_proved_itself(self, listener: Listener) -> None:
         assert tried(listener, path="/", credentials=("us", "open sesame")).ok
