@@ -10,6 +10,7 @@ from django.db import transaction
 
 from portal import bulk
 from portal.bulk import Change
+from portal.ids import random_id
 from portal.models import User
 from stores import proof
 from stores.expiry import Crossing, Stage
@@ -25,24 +26,27 @@ def follow(worst: Mapping[Version, Crossing], owners: Mapping[str, User | None],
     certificates locked.
     """
     known = _open_cases(version.certificate_id for version in worst)
-    opened, changes, events = [], [], []
+    opened: list[dict[str, Any]] = []
+    changes: list[Change] = []
+    events: list[dict[str, Any]] = []
     for version, crossing in worst.items():
         says = {"version": version.pk, "stage": crossing.stage.value, "fails_at": crossing.ending.not_after}
         case = known.get(version.certificate_id)
         if case is None:
-            case = _new_case(version, crossing, owners.get(version.certificate_id), now)
-            opened.append(case)
-            events.append(_event(case, Kind.OPENED, now, _nearness(crossing)))
+            opened.append(_new_case(version, crossing, owners.get(version.certificate_id), now))
+            events.append(_event(opened[-1]["id"], Kind.OPENED, now, _nearness(crossing)))
             continue
         advanced, says = _advanced(case, crossing, says)
         if says:
             changes.append(Change(case.pk, says))
         if advanced:
             was_asleep = case.snoozed_until is not None
-            events.append(_event(case, Kind.WOKEN if was_asleep else Kind.ADVANCED, now, _nearness(crossing)))
-    Case.objects.bulk_create(opened)
+            events.append(
+                _event(case.pk, Kind.WOKEN if was_asleep else Kind.ADVANCED, now, _nearness(crossing))
+            )
+    bulk.create(Case, opened)
     bulk.write(Case, changes)
-    CaseEvent.objects.bulk_create(events)
+    bulk.create(CaseEvent, events)
 
 
 def _open_cases(certificates: Collection[str] | Any) -> dict[str, Case]:
@@ -50,11 +54,17 @@ def _open_cases(certificates: Collection[str] | Any) -> dict[str, Case]:
     return {case.certificate_id: case for case in rows}
 
 
-def _new_case(version: Version, crossing: Crossing, owner: User | None, now: dt.datetime) -> Case:
-    return Case(
-        team_id=version.team_id, certificate_id=version.certificate_id, version=version, stage=crossing.stage,
-        fails_at=crossing.ending.not_after, owner=owner, opened_at=now,
-    )  # fmt: skip
+def _new_case(version: Version, crossing: Crossing, owner: User | None, now: dt.datetime) -> dict[str, Any]:
+    return {
+        "id": random_id(),
+        "team_id": version.team_id,
+        "certificate_id": version.certificate_id,
+        "version_id": version.pk,
+        "stage": crossing.stage.value,
+        "fails_at": crossing.ending.not_after,
+        "owner_id": owner.pk if owner else None,
+        "opened_at": now,
+    }
 
 
 def _advanced(case: Case, crossing: Crossing, says: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
@@ -76,13 +86,13 @@ def _nearness(crossing: Crossing) -> str:
     return f"{crossing.stage.title()}: {crossing.ending.common_name} ends on {ends.day} {ends:%B %Y}."
 
 
-def _event(case: Case, kind: str, now: dt.datetime, text: str = "", by: str = "") -> CaseEvent:
-    return CaseEvent(case=case, kind=kind, at=now, text=text[:2000], by=by)
+def _event(case: str, kind: str, now: dt.datetime, text: str = "", by: str = "") -> dict[str, Any]:
+    return {"case_id": case, "kind": kind, "at": now, "text": text[:2000], "by": by}
 
 
 def note_event(case: Case, kind: str, now: dt.datetime, text: str = "", by: str = "") -> None:
     """Writes down what was done about a case, or happened to it; call it in the transaction of the change."""
-    _event(case, kind, now, text, by).save(force_insert=True)
+    CaseEvent.objects.create(**_event(case.pk, kind, now, text, by))
 
 
 def replaced(new: Version, now: dt.datetime) -> None:

@@ -204,7 +204,21 @@ def crossings(
         for crossing in _all_crossings(endings, policy)
         if (after is None or crossing.instant > after) and crossing.instant <= until
     ]
-    return sorted(found, key=lambda crossing: (crossing.instant, crossing.stage, crossing.ending.position))
+    return sorted(found, key=_order)
+
+
+def _order(crossing: Crossing) -> tuple[dt.datetime, int, int]:
+    return crossing.instant, crossing.stage.order, crossing.ending.position
+
+
+def outlook(
+    endings: Iterable[Ending], now: dt.datetime, policy: Policy = DEFAULT
+) -> tuple[list[Crossing], dt.datetime | None]:
+    """Every crossing up to `now`, as `crossings` sorts them, and the next one, as `next_stage_at`: both for the price of one."""
+    every = list(_all_crossings(endings, policy))
+    crossed = [crossing for crossing in every if crossing.instant <= now]
+    to_come = (crossing.instant for crossing in every if crossing.instant > now)
+    return sorted(crossed, key=_order), min(to_come, default=None)
 
 
 def next_stage_at(

@@ -133,13 +133,23 @@ def _flag_together(ids: Sequence[str], now: dt.datetime, found: Found) -> None:
     )
     mine = [one for pk, one in judged.items() if pk in claimed]
     bulk.write(Certificate, [Change(one.version.certificate_id, _shown(one.values)) for one in mine])
-    flags = Flag.objects.bulk_create(flag for one in mine for flag in one.flags)
+    flags = _write_flags([flag for one in mine for flag in one.flags], now)
     worst = {one.version: one.worst for one in mine if one.worst}
     owners = {version.certificate_id: directory.owner(version.certificate) for version in worst}
     cases.follow(worst, owners, now)
     found.notices += notices.queue([flag for flag in flags if flag.told], directory, now)
     found.versions += len(mine)
     found.flags += len(flags)
+
+
+def _write_flags(flags: list[Flag], now: dt.datetime) -> list[Flag]:
+    """Writes new flags, and gives them the keys that the database gave out."""
+    bulk.create(Flag, [vars(flag) for flag in flags])
+    rows = Flag.objects.filter(version__in={flag.version_id for flag in flags}, flagged_at=now).order_by()
+    keys = {tuple(key): pk for pk, *key in rows.values_list("pk", "version_id", "ends_sha256", "stage")}
+    for flag in flags:
+        flag.pk = keys[flag.version_id, flag.ends_sha256, str(flag.stage)]
+    return flags
 
 
 def _locked(ids: Sequence[str], now: dt.datetime) -> list[Version]:
@@ -195,9 +205,9 @@ def _known_flags(versions: Sequence[Version]) -> dict[str, set[tuple[str, str]]]
 
 def _judge(version: Version, known: Collection[tuple[str, str]], days: Policy, now: dt.datetime) -> _Judged:
     endings = _endings(version)
-    crossed = expiry.crossings(endings, None, now, days)
+    crossed, next_stage_at = expiry.outlook(endings, now, days)
     values = _outlook(version, endings, crossed, now)
-    values["next_stage_at"] = expiry.next_stage_at(endings, now, days)
+    values["next_stage_at"] = next_stage_at
     flags = _new_flags(version, crossed, known, now)
     return _Judged(version, values, flags, _worst(crossed))
 

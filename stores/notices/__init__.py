@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from django.db import transaction
 from django.db.models import Q
 
+from portal import bulk
 from portal.models import Membership, Role, Team, User
 from stores import policy
 from stores.expiry import Stage
@@ -59,31 +60,33 @@ def queue(flags: Sequence[Flag], directory: Directory, now: dt.datetime) -> int:
     the flags.
     """
     rows = [row for flag in flags for row in _rows_of(flag, directory, now)]
-    Notice.objects.bulk_create(rows, ignore_conflicts=True)
+    bulk.create(Notice, rows, ignore_conflicts=True)
     return len(rows)
 
 
-def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[Notice]:
+def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[dict[str, Any]]:
     certificate, stage = flag.version.certificate, Stage(flag.stage)
     told = directory.told(certificate, stage)
     due_at = directory.policy(certificate.team_id).send_at(stage, now)
-    common = {"team_id": certificate.team_id, "flag": flag, "created_at": now, "due_at": due_at}
+    common = {"team_id": certificate.team_id, "flag_id": flag.pk, "created_at": now, "due_at": due_at}
     for recipient in told:
         yield _row(recipient, now, common)
     if all(one.channel == Channel.WEBHOOK for one in told):
         log.error("nobody can be told of certificate %s: its team has no owner", certificate.pk)
-        yield Notice(
-            channel=Channel.PORTAL, recipient="", state=Notice.State.FAILED, attempted_at=now, error=NOBODY, **common
-        )  # fmt: skip
+        failed = {"state": Notice.State.FAILED, "attempted_at": now, "error": NOBODY}
+        yield common | failed | {"channel": Channel.PORTAL, "recipient": ""}
 
 
-def _row(recipient: Recipient, now: dt.datetime, common: dict[str, Any]) -> Notice:
-    row = Notice(
-        channel=recipient.channel, recipient=recipient.address, user=recipient.user, webhook_id=recipient.webhook_id, **common
-    )  # fmt: skip
+def _row(recipient: Recipient, now: dt.datetime, common: dict[str, Any]) -> dict[str, Any]:
+    row = common | {
+        "channel": recipient.channel,
+        "recipient": recipient.address,
+        "user_id": recipient.user.pk if recipient.user else None,
+        "webhook_id": recipient.webhook_id,
+    }
     if recipient.channel == Channel.PORTAL:
         # What lies in the portal's inbox has arrived.
-        row.state, row.sent_at, row.due_at = Notice.State.SENT, now, now
+        row |= {"state": Notice.State.SENT, "sent_at": now, "due_at": now}
     return row
 
 
@@ -109,7 +112,7 @@ def tell(
     stage = Stage(severity) if severity != INFO else None
     due_at = policy.read(team.policy).send_at(stage, now)
     said = {"key": key, "title": title, "text": text, "url": url, "severity": severity}
-    common = {"team": team, "created_at": now, "due_at": due_at} | said
+    common = {"team_id": team.pk, "created_at": now, "due_at": due_at} | said
     silent = Preferences.objects.filter(user__in=[person.pk for person in people]).exclude(silent=[])
     unwanted = {user for user, stages in silent.values_list("user", "silent") if severity in stages}
     told = [Recipient(Channel.PORTAL, person.email, person) for person in people]
@@ -117,7 +120,7 @@ def tell(
     if webhooks:
         hooks = Webhook.objects.filter(team=team, is_enabled=True).values_list("pk", flat=True)
         told += [Recipient(Channel.WEBHOOK, pk, webhook_id=pk) for pk in hooks]
-    Notice.objects.bulk_create([_row(one, now, common) for one in told], ignore_conflicts=True)
+    bulk.create(Notice, [_row(one, now, common) for one in told], ignore_conflicts=True)
     if not people:
         log.error("nobody can be told of %s: team %s has no owner", key, team.pk)
     return len(told)

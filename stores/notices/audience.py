@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.db.models import Q
 
@@ -35,6 +36,7 @@ class Directory:
     """
 
     def __init__(self, certificates: Collection[Certificate]) -> None:
+        self._certificates = certificates
         teams = {certificate.team_id for certificate in certificates}
         self._kept = dict(Team.objects.filter(pk__in=teams).values_list("pk", "policy"))
         self._policies: dict[str, TeamPolicy] = {}
@@ -44,10 +46,6 @@ class Directory:
             for certificate, owner, level in Case.objects.open()
             .filter(certificate__in=ids)
             .values_list("certificate", "owner", "level")
-        }
-        users = uses_of(certificates)
-        self._providers = {
-            certificate: {use.owner_id for use in uses if use.owner_id} for certificate, uses in users.items()
         }
         self._read_people(certificates, teams)
         self._watchers: defaultdict[str, list[str]] = defaultdict(list)
@@ -61,16 +59,35 @@ class Directory:
 
     def _read_people(self, certificates: Collection[Certificate], teams: Collection[str]) -> None:
         wanted = {certificate.owner_id for certificate in certificates}
-        wanted |= {owner for owner, _ in self._cases.values()} | set().union(*self._providers.values())
+        wanted |= {owner for owner, _ in self._cases.values()}
         rows = Membership.objects.filter(
             Q(role=Role.OWNER) | Q(user__in=wanted - {None}), team__in=teams, user__is_active=True
         )
         self._members: defaultdict[str, dict[int, Membership]] = defaultdict(dict)
         for membership in rows.select_related("user").order_by("user"):
             self._members[membership.team_id][membership.user_id] = membership
-        people = {user for members in self._members.values() for user in members}
-        silent = Preferences.objects.filter(user__in=people).exclude(silent=[])
-        self._silent: dict[int, list[str]] = dict(silent.values_list("user", "silent"))
+        self._silent: dict[int, list[str]] = {}
+        self._read_silent({user for members in self._members.values() for user in members})
+
+    def _read_silent(self, people: Collection[int]) -> None:
+        rows = Preferences.objects.filter(user__in=people).exclude(silent=[])
+        self._silent |= dict(rows.values_list("user", "silent"))
+
+    @cached_property
+    def _providers(self) -> dict[str, list[User]]:
+        """Certificate to the owners of providers that use it, while they are members of its team; read when a route first asks."""
+        uses = [use for some in uses_of(self._certificates).values() for use in some if use.owner_id]
+        rows = Membership.objects.filter(
+            user__in={use.owner_id for use in uses}, team__in=self._kept, user__is_active=True
+        )
+        known = {(row.team_id, row.user_id): row.user for row in rows.select_related("user")}
+        self._read_silent({user for _, user in known})
+        teams = {certificate.pk: certificate.team_id for certificate in self._certificates}
+        found: defaultdict[str, list[User]] = defaultdict(list)
+        for use in uses:
+            if person := known.get((teams[use.certificate_id], use.owner_id or 0)):
+                found[use.certificate_id].append(person)
+        return found
 
     def policy(self, team_id: str) -> TeamPolicy:
         """What the team has said; ValueError when it cannot be read."""
@@ -107,7 +124,7 @@ class Directory:
             responsible = self._person(team, owner) or self.owner(certificate)
             found += [responsible] if responsible else self._owners(team)
         if Audience.PROVIDERS in who:
-            found += filter(None, (self._person(team, pk) for pk in self._providers.get(certificate.pk, ())))
+            found += self._providers.get(certificate.pk, ())
         if Audience.TEAM in who or level or not found:
             found += self._owners(team)
         return list({person.pk: person for person in found}.values())

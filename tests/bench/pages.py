@@ -1,19 +1,15 @@
-"""Time, queries and octets of the pages that grow with the number of certificates, and of the expiry scan."""
+"""Time, queries and octets of the pages that grow with the number of certificates."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from portal.models import Team, User
-from stores import watch
-from stores.models import Certificate, Flag
-from tests.bench.populate import make_due
+from stores.models import Certificate
 from tests.bench.uploads import median
 
 RUNS = 10
@@ -41,19 +37,3 @@ def _page(client: Client, address: str) -> dict[str, Any]:
     assert answer.status_code == 200, (address, answer.status_code)
     seconds = median(lambda: client.get(address, headers={"host": "localhost"}), RUNS)
     return {"seconds": round(seconds, 5), "queries": asked, "bytes": len(answer.content)}
-
-
-def measure_scan(due: int) -> dict[str, Any]:
-    """The scan with nothing due (median of many), then once with `due` versions due."""
-    idle = median(lambda: watch.find_due(timezone.now()), 50)
-    make_due(due, timezone.now())
-    before, start = Flag.objects.count(), time.perf_counter()
-    watch.find_due(timezone.now())
-    seconds = time.perf_counter() - start
-    return {
-        "none_due_s": round(idle, 6),
-        "due": due,
-        "due_s": round(seconds, 4),
-        "flags": Flag.objects.count() - before,
-        "idle_again_s": round(median(lambda: watch.find_due(timezone.now()), 50), 6),
-    }

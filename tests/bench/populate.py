@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from django.db import connection
+from django.db.models import BigAutoField, Model
 
 from portal.ids import random_id
 from portal.models import Membership, Role, Team, User
@@ -24,12 +25,15 @@ def owner_of(team: Team) -> User:
     return user
 
 
-def populate(team: Team, count: int, now: dt.datetime) -> None:
-    """`count` certificates with an active version each, ending between a year and five years from now, none due."""
+def populate(team: Team, count: int, now: dt.datetime, *, ends: dt.datetime | None = None) -> None:
+    """`count` certificates with an active version each, ending between a year and five years from now, none due.
+
+    With `ends`, less than 60 days away, they all end then and have just come into their notice stage.
+    """
     stores = Store.objects.bulk_create(
         [Store(team=team, kind="key", name=f"store {number:03}") for number in range(STORES)]
     )
-    rows = _rows(team, stores, count, now)
+    rows = _rows(team, stores, count, now, ends)
     while batch := list(islice(rows, BATCH)):
         Certificate.objects.bulk_create([row[0] for row in batch])
         Version.objects.bulk_create([row[1] for row in batch])
@@ -40,12 +44,13 @@ def populate(team: Team, count: int, now: dt.datetime) -> None:
 
 
 def _rows(
-    team: Team, stores: list[Store], count: int, now: dt.datetime
+    team: Team, stores: list[Store], count: int, now: dt.datetime, due: dt.datetime | None
 ) -> Iterator[tuple[Certificate, Version, ChainCertificate]]:
     for number in range(count):
-        ends = now + dt.timedelta(days=365 + number % 1461, seconds=number)
+        ends = due or now + dt.timedelta(days=365 + number % 1461, seconds=number)
         digest, name = hashlib.sha256(b"%d" % number).hexdigest(), f"client {number:06}"
         certificate = Certificate(
+            id=_short_id(),
             team=team,
             store=stores[number % STORES],
             name=name,
@@ -53,6 +58,7 @@ def _rows(
             search_text=f"{name}\ncn={name}\n{number:x}\n{digest}",
         )
         version = Version(
+            id=_short_id(),
             team=team,
             certificate=certificate,
             number=1,
@@ -79,7 +85,7 @@ def _rows(
             issuer="CN=Bench CA",
             common_name=name,
             serial=f"{number:x}",
-            not_before=now - dt.timedelta(days=30),
+            not_before=now - dt.timedelta(days=300),
             not_after=ends,
             key_type="EC P-256",
             signature="SHA-256 with ECDSA",
@@ -91,36 +97,48 @@ def _rows(
         yield certificate, version, chain
 
 
-def make_due(count: int, now: dt.datetime) -> None:
-    """Lets `count` versions enter their notice stage: they end in 59 days."""
-    chosen = list(Version.objects.filter(state="active").order_by("id").values_list("pk", flat=True)[:count])
+def due_team(count: int, now: dt.datetime) -> Team:
+    """A team with an owner and `count` certificates that have just come into their notice stage; a thousand are made, the rest copied."""
+    team = bench_team()
+    owner_of(team)
+    made = min(count, 1_000)
     ends = now + dt.timedelta(days=59)
-    for start in range(0, count, 500):
-        some = chosen[start : start + 500]
-        ChainCertificate.objects.filter(version__in=some).delete()
-        versions = list(Version.objects.filter(pk__in=some))
-        ChainCertificate.objects.bulk_create([_ending(version, ends, now) for version in versions])
-        Version.objects.filter(pk__in=some).update(fails_at=ends, next_stage_at=now - dt.timedelta(days=1))
+    populate(team, made, now, ends=ends)
+    multiply(team, count // made)
+    return team
 
 
-def _ending(version: Version, ends: dt.datetime, now: dt.datetime) -> ChainCertificate:
-    return ChainCertificate(
-        version=version,
-        position=0,
-        sha256=version.fails_sha256,
-        subject=version.subject,
-        issuer="CN=Bench CA",
-        common_name=version.fails_name,
-        serial="1",
-        not_before=now - dt.timedelta(days=300),
-        not_after=ends,
-        key_type="EC P-256",
-        signature="SHA-256 with ECDSA",
-        is_ca=False,
-        is_self_signed=False,
-        spki_sha256=version.fails_sha256,
-        der=b"",
+def multiply(team: Team, times: int) -> None:
+    """Each certificate of the team, with its version and its chain, so many times in all; copied in the database, a million in a minute."""
+    with connection.cursor() as cursor:
+        for model in (Certificate, Version, ChainCertificate):
+            cursor.execute(*_copying(model, team, times - 1))
+        cursor.execute("ANALYZE")
+
+
+def _copying(model: type[Model], team: Team, copies: int) -> tuple[str, list[str | int]]:
+    number = "to_hex(n)" if connection.vendor == "postgresql" else "printf('%%x', n)"
+    copied = {"id", "name", "folded_name", "certificate_id", "version_id"}
+    columns = [
+        field.column
+        for field in model._meta.concrete_fields
+        if field.column and not isinstance(field, BigAutoField)
+    ]
+    values = [f"t.{column} || '-' || {number}" if column in copied else f"t.{column}" for column in columns]
+    table, quoted = model._meta.db_table, ", ".join(columns)
+    owned = "" if model is ChainCertificate else "WHERE t.team_id = %s"
+    versions = f"JOIN {Version._meta.db_table} v ON v.id = t.version_id WHERE v.team_id = %s AND v.id NOT LIKE '%%-%%'"
+    sql = (
+        f"WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < %s) "
+        f"INSERT INTO {table} ({quoted}) SELECT {', '.join(values)} FROM copies, {table} t "
+        f"{owned or versions}"
     )
+    return sql, [copies, team.pk]
+
+
+def _short_id() -> str:
+    """With room for the mark of a copy."""
+    return random_id()[:8]
 
 
 def bench_team() -> Team:

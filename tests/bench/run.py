@@ -20,6 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000])
+    parser.add_argument("--stored", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--due", type=int, default=100_000)
+    parser.add_argument("--readers", type=int, default=10_000)
+    parser.add_argument(
+        "--scan-only", action="store_true", help="leave out uploads, connection tests and pages"
+    )
     options = parser.parse_args()
     # Ended from outside, it ends the server and removes the folder all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended before it was done."))
@@ -32,14 +38,14 @@ def main() -> None:
     }
     os.environ.setdefault("SECRET_KEY", "only for this measurement, on this machine, for this hour")
     try:
-        results = measure(options.sizes)
+        results = measure(options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     options.out.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))
 
 
-def measure(sizes: list[int]) -> dict[str, object]:
+def measure(options: argparse.Namespace) -> dict[str, object]:
     """All figures; the order matters, since sizes grow."""
     import django
 
@@ -49,7 +55,7 @@ def measure(sizes: list[int]) -> dict[str, object]:
     from django.db import connection
     from django.utils import timezone
 
-    from tests.bench import connections, pages, populate, uploads
+    from tests.bench import connections, pages, populate, scan, uploads
 
     call_command("migrate", verbosity=0)
     call_command("createcachetable", verbosity=0)
@@ -64,14 +70,18 @@ def measure(sizes: list[int]) -> dict[str, object]:
             "load": _load(),
         }
     }
+    results["scan, none due"] = scan.measure_idle(options.stored)
+    results["scan, many due"] = scan.measure_due(options.due)
+    results["digests"] = scan.measure_digests(options.readers, 3)
+    if options.scan_only:
+        return results
     results["uploads"] = uploads.measure(team, user)
     results["connection tests"] = connections.measure(team, user)
-    for size in sizes:
+    for size in options.sizes:
         grown = populate.bench_team()
         keeper = populate.owner_of(grown)
         populate.populate(grown, size, timezone.now())
         results[f"pages with {size}"] = pages.measure_pages(grown, keeper)
-    results[f"scan with {sizes[-1]}"] = pages.measure_scan(1_000)
     return results
 
 
