@@ -31,6 +31,13 @@ def recorded(task: str, now: dt.datetime) -> Iterator[dict[str, Any]]:
     TaskRun.objects.filter(task=task).update(finished_at=end, seconds=seconds, facts=facts)
 
 
+def under_way(task: str, now: dt.datetime, longest: dt.timedelta) -> dt.datetime | None:
+    """When the run of a task began that has not ended yet; None without one, and for one that must have died: it began `longest` ago."""
+    run = TaskRun.objects.filter(task=task, started_at__gt=now - longest).first()
+    is_over = run is None or (run.finished_at is not None and run.finished_at >= run.started_at)
+    return None if is_over or run is None else run.started_at
+
+
 def interval() -> dt.timedelta:
     """The time between two runs of the watch."""
     return dt.timedelta(seconds=settings.STOREKEEPER_EXPIRY_INTERVAL)

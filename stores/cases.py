@@ -19,34 +19,42 @@ from stores.models import Case, CaseEvent, Certificate, Version
 Kind = CaseEvent.Kind
 
 
-def follow(worst: Mapping[Version, Crossing], owners: Mapping[str, User | None], now: dt.datetime) -> None:
+def follow(
+    worst: Mapping[Version, Crossing], owners: Mapping[str, User | None], now: dt.datetime
+) -> dict[str, int]:
     """Opens or advances the case of each version's certificate; `owners` by id of the certificate. A constant number of queries.
 
-    A later stage wakes a case that is snoozed, and takes it up one level. Call it in the transaction that writes the flags, with the
-    certificates locked.
+    A later stage wakes a case that is snoozed, and takes it up one level: the answer has the certificates of these and their levels.
+    Call it in the transaction that writes the flags, with the certificates locked.
     """
     known = _open_cases(version.certificate_id for version in worst)
     opened: list[dict[str, Any]] = []
     changes: list[Change] = []
     events: list[dict[str, Any]] = []
+    woken: dict[str, int] = {}
     for version, crossing in worst.items():
-        says = {"version": version.pk, "stage": crossing.stage.value, "fails_at": crossing.ending.not_after}
+        says: dict[str, Any] = {
+            "version": version.pk,
+            "stage": crossing.stage.value,
+            "fails_at": crossing.ending.not_after,
+        }
         case = known.get(version.certificate_id)
         if case is None:
             opened.append(_new_case(version, crossing, owners.get(version.certificate_id), now))
             events.append(_event(opened[-1]["id"], Kind.OPENED, now, _nearness(crossing)))
             continue
-        advanced, says = _advanced(case, crossing, says)
+        advanced, says = _advanced(case, crossing, says, now)
         if says:
             changes.append(Change(case.pk, says))
         if advanced:
-            was_asleep = case.snoozed_until is not None
-            events.append(
-                _event(case.pk, Kind.WOKEN if was_asleep else Kind.ADVANCED, now, _nearness(crossing))
-            )
+            wakes = says["level"] > case.level
+            events.append(_event(case.pk, Kind.WOKEN if wakes else Kind.ADVANCED, now, _nearness(crossing)))
+            if wakes:
+                woken[case.certificate_id] = says["level"]
     bulk.create(Case, opened)
     bulk.write(Case, changes)
     bulk.create(CaseEvent, events)
+    return woken
 
 
 def _open_cases(certificates: Collection[str] | Any) -> dict[str, Case]:
@@ -67,14 +75,16 @@ def _new_case(version: Version, crossing: Crossing, owner: User | None, now: dt.
     }
 
 
-def _advanced(case: Case, crossing: Crossing, says: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+def _advanced(
+    case: Case, crossing: Crossing, says: dict[str, Any], now: dt.datetime
+) -> tuple[bool, dict[str, Any]]:
     """Whether the case came into a later stage, and all that is to be written of it; nothing where it says so already."""
     is_later = crossing.stage > Stage(case.stage)
     if not is_later and (case.version_id, case.stage, case.fails_at) == tuple(says.values()):
         return False, {}
-    wakes = is_later and case.snoozed_until is not None
+    wakes = is_later and case.snoozed_until is not None and case.snoozed_until > now
     awake: dict[str, Any] = {
-        "snoozed_until": None if wakes else case.snoozed_until,
+        "snoozed_until": None if is_later else case.snoozed_until,
         "level": case.level + wakes,
         "successor": None if case.successor_id == says["version"] else case.successor_id,
     }

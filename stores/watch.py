@@ -43,12 +43,16 @@ class Found:
 def start(version: Version, now: dt.datetime, **state: object) -> None:
     """Watches a version that becomes active; `state` says so in its row. What it has crossed already is flagged by the next scan.
 
-    Call it in the transaction of the activation. The flags of a version that was active before count again.
+    Call it in the transaction of the activation. The flags of a version that was active before count again, and what was not sent of them
+    when it was superseded is sent after all.
     """
-    if version.activated_at:
-        version.flags.update(resolved_at=None)
     endings, days = _endings(version), policy_of(version.team)
-    values = _outlook(version, endings, expiry.crossings(endings, None, now, days), now)
+    crossed = expiry.crossings(endings, None, now, days)
+    if version.activated_at and version.flags.update(resolved_at=None):
+        reached = _latest(crossed)
+        flags = version.flags.filter(told=True).select_related("version__certificate")
+        notices.queue_again([one for one in flags if reached.get(one.ends_sha256) == one.stage], now)
+    values = _outlook(version, endings, crossed, now)
     values["next_stage_at"] = expiry.next_stage_at(endings, EVER, days)
     Version.objects.filter(pk=version.pk).update(**values, **state)
     for name, value in (values | state).items():
@@ -136,7 +140,7 @@ def _flag_together(ids: Sequence[str], now: dt.datetime, found: Found) -> None:
     flags = _write_flags([flag for one in mine for flag in one.flags], now)
     worst = {one.version: one.worst for one in mine if one.worst}
     owners = {version.certificate_id: directory.owner(version.certificate) for version in worst}
-    cases.follow(worst, owners, now)
+    directory.go_up(cases.follow(worst, owners, now))
     found.notices += notices.queue([flag for flag in flags if flag.told], directory, now)
     found.versions += len(mine)
     found.flags += len(flags)
@@ -216,7 +220,7 @@ def _new_flags(
     version: Version, crossed: Sequence[Crossing], known: Collection[tuple[str, str]], now: dt.datetime
 ) -> list[Flag]:
     """The flags that are not there yet. Of one end only the latest stage is told."""
-    latest = {crossing.ending.sha256: crossing.stage for crossing in crossed}
+    latest = _latest(crossed)
     return [
         Flag(
             version=version,
@@ -231,6 +235,11 @@ def _new_flags(
         for crossing in crossed
         if (crossing.ending.sha256, crossing.stage) not in known
     ]
+
+
+def _latest(crossed: Sequence[Crossing]) -> dict[str, Stage]:
+    """The farthest stage of each certificate."""
+    return {crossing.ending.sha256: crossing.stage for crossing in crossed}
 
 
 def _outlook(

@@ -9,19 +9,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from portal import bulk
 from portal.models import Membership, Role, Team, User
 from stores import policy
 from stores.expiry import Stage
-from stores.models import Flag, Notice, Preferences, Version, Webhook
+from stores.models import Certificate, Flag, Notice, Preferences, Version, Webhook
 from stores.notices.audience import Channel, Directory, Recipient
 
 log = logging.getLogger("storekeeper")
 INFO = "info"
 NOBODY = "Nobody could be told: the team has no owner. Give it one; then this is told."
-MOST_AGAIN = 1000
+AGAIN = 500
+"""How many flags are told again by one transaction."""
 
 
 class Owned(Protocol):
@@ -71,7 +72,7 @@ def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[dic
     common = {"team_id": certificate.team_id, "flag_id": flag.pk, "created_at": now, "due_at": due_at}
     for recipient in told:
         yield _row(recipient, now, common)
-    if all(one.channel == Channel.WEBHOOK for one in told):
+    if not any(one.user for one in told):
         log.error("nobody can be told of certificate %s: its team has no owner", certificate.pk)
         failed = {"state": Notice.State.FAILED, "attempted_at": now, "error": NOBODY}
         yield common | failed | {"channel": Channel.PORTAL, "recipient": ""}
@@ -128,25 +129,45 @@ def tell(
 
 def tell_again(now: dt.datetime) -> int:
     """Tells what could be told to nobody, where there is somebody now; how many flags. Safe to repeat."""
-    missed = Notice.objects.for_nobody().filter(flag__resolved_at__isnull=True)
-    rows = list(missed.select_related("flag__version__certificate")[:MOST_AGAIN])
-    return _queue_anew([row.flag for row in rows if row.flag], now) if rows else 0
+    found, told = list(_heard_now()[:AGAIN]), 0
+    while found:
+        told += queue_again(found, now)
+        last = found[-1].pk
+        found = list(_heard_now().filter(pk__gt=last)[:AGAIN]) if len(found) == AGAIN else []
+    return told
 
 
-def _queue_anew(flags: Sequence[Flag], now: dt.datetime) -> int:
-    directory = Directory([flag.version.certificate for flag in flags])
-    heard = [flag for flag in flags if directory.has_people(flag.version.certificate.team_id)]
-    with transaction.atomic():
-        Notice.objects.for_nobody().filter(flag__in=heard).delete()
-        queue(heard, directory, now)
-    return len(heard)
+def _heard_now() -> QuerySet[Flag]:
+    """The flags that nobody could be told of, where the team has an owner now, or the certificate one who is in the team."""
+    somebody = Q(role=Role.OWNER) | Q(user=OuterRef("flag__version__certificate__owner"))
+    people = Membership.objects.filter(somebody, team=OuterRef("team"), user__is_active=True)
+    missed = Notice.objects.for_nobody().filter(Exists(people)).order_by()
+    flags = Flag.objects.open().filter(pk__in=missed.values("flag"))
+    return flags.select_related("version__certificate").order_by("pk")
 
 
-def replace_recipients(flags: Collection[Flag], now: dt.datetime) -> None:
-    """Some who were to be told of these flags are not any more: tells those who are now. Safe to repeat."""
-    open_flags = list({flag.pk: flag for flag in flags if flag.resolved_at is None}.values())
-    if open_flags:
-        queue(open_flags, Directory([flag.version.certificate for flag in open_flags]), now)
+@transaction.atomic
+def queue_again(flags: Collection[Flag], now: dt.datetime) -> int:
+    """Queues open flags for all who are told of them now and have no message of them yet; how many flags. Safe to repeat.
+
+    For those whom the scan could not think of: who came after it, or stands in for somebody who left. A version that is superseded at this
+    instant is either told before, or not at all.
+    """
+    certificates = {flag.version.certificate_id for flag in flags}
+    list(Certificate.objects.select_for_update().filter(pk__in=certificates).order_by("pk").values_list("pk"))
+    still_open = Flag.objects.open().filter(pk__in=[flag.pk for flag in flags])
+    found = list(still_open.select_related("version__certificate"))
+    directory = Directory([flag.version.certificate for flag in found])
+    rows = [flag for flag in found if directory.can_read(flag.version.team_id)]
+    if rows:
+        kept = Notice.objects.filter(flag__in=rows)
+        kept.for_nobody().delete()
+        # Whoever left and came back is told after all.
+        kept.filter(
+            state=Notice.State.DROPPED, user__is_active=True, user__memberships__team=F("team")
+        ).delete()
+        queue(rows, directory, now)
+    return len(rows)
 
 
 def withdraw(versions: Collection[Version], now: dt.datetime) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from stores.models import Case, Certificate, Notice, Preferences, Watcher, Webho
 from stores.policy import Audience, TeamPolicy
 from stores.usage import uses_of
 
+log = logging.getLogger("storekeeper")
 Channel = Notice.Channel
 
 
@@ -41,7 +43,7 @@ class Directory:
         self._kept = dict(Team.objects.filter(pk__in=teams).values_list("pk", "policy"))
         self._policies: dict[str, TeamPolicy] = {}
         ids = [certificate.pk for certificate in certificates]
-        self._cases = {
+        self._cases: dict[str, tuple[int | None, int]] = {
             certificate: (owner, level)
             for certificate, owner, level in Case.objects.open()
             .filter(certificate__in=ids)
@@ -95,13 +97,24 @@ class Directory:
             self._policies[team_id] = policy.read(self._kept[team_id])
         return self._policies[team_id]
 
+    def can_read(self, team_id: str) -> bool:
+        """Whether what the team has said makes sense; the log says where it does not."""
+        try:
+            self.policy(team_id)
+        except ValueError:
+            log.exception("the policy of team %s cannot be read", team_id)
+            return False
+        return True
+
+    def go_up(self, levels: Mapping[str, int]) -> None:
+        """The cases of these certificates, by id, have been woken: from this level on more people are told."""
+        for certificate, level in levels.items():
+            owner, _ = self._cases.get(certificate, (None, 0))
+            self._cases[certificate] = owner, level
+
     def owner(self, certificate: Certificate) -> User | None:
         """The certificate's owner while a member of the team."""
         return self._person(certificate.team_id, certificate.owner_id)
-
-    def has_people(self, team_id: str) -> bool:
-        """Whether anybody of the team can be told."""
-        return bool(self._owners(team_id))
 
     def told(self, certificate: Certificate, stage: Stage) -> list[Recipient]:
         """Everybody who is told that the certificate comes into a stage, each once per channel. No person among them: nobody is told."""
@@ -132,15 +145,15 @@ class Directory:
     def _mails(
         self, certificate: Certificate, stage: Stage, people: Collection[User], who: Collection[Audience]
     ) -> Iterator[Recipient]:
-        known = {person.email for person in people}
+        known = {person.email.lower() for person in people}
         for person in people:
             if stage == Stage.EXPIRED or stage.value not in self._silent.get(person.pk, ()):
                 yield Recipient(Channel.EMAIL, person.email, person)
         plain = [*self._watchers[certificate.pk]]
         if Audience.ADDRESSES in who:
             plain += self.policy(certificate.team_id).addresses
-        for address in dict.fromkeys(plain):
-            if address not in known:
+        for folded, address in {one.lower(): one for one in reversed(plain)}.items():
+            if folded not in known:
                 yield Recipient(Channel.EMAIL, address)
 
     def _person(self, team_id: str, user_id: int | None) -> User | None:

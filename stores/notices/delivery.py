@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import F
+from django.db.models import Case, Exists, F, Max, OuterRef, Q, When
 
+from portal import runs
 from portal.models import Membership, Team
 from stores import notices, policy
 from stores.models import Flag, Notice, Watcher
@@ -26,6 +27,8 @@ STUCK_AFTER = dt.timedelta(minutes=15)
 """A sender that has not said how it went by then has died."""
 LONGEST_RUN = 300.0
 """Seconds, well below STUCK_AFTER, so that nothing counts as stuck while this run still holds it."""
+LONGEST_SCAN = dt.timedelta(minutes=10)
+"""A scan that has not ended by then has died, or is so long that what it has queued had better be sent."""
 GONE = "Its recipient is told no longer: they left the team, or their address was taken out."
 Send = Callable[[Digest], Failure | None]
 
@@ -47,17 +50,24 @@ CHANNELS: Mapping[str, Channel] = {
 
 
 class Group(NamedTuple):
-    """Notices that one message tells. What was attempted together stays together, so that its message is the same."""
+    """Notices that one message tells: all that waits for a recipient, or what was sent together before and may have arrived.
+
+    The latter stays together, so that its message is the same.
+    """
 
     channel: str
     recipient: str
-    attempted_at: dt.datetime | None
+    sent_at: dt.datetime | None
+    """When it was sent before, without anybody knowing whether it arrived; None for what waits."""
+    held: dt.datetime | None = None
+    """What a scan that began then has queued waits for its end."""
 
     def due(self, now: dt.datetime) -> NoticeQuerySet:
         """Those of its notices that are due."""
-        return Notice.objects.due(now).filter(
-            channel=self.channel, recipient=self.recipient, attempted_at=self.attempted_at
-        )
+        rows = _due(now, self.held).filter(channel=self.channel, recipient=self.recipient)
+        if self.sent_at is None:
+            return rows.filter(state=Notice.State.WAITING)
+        return rows.filter(state=Notice.State.SENDING, attempted_at=self.sent_at)
 
 
 @dataclass
@@ -74,10 +84,14 @@ class Delivered:
 
 
 def deliver(now: dt.datetime) -> Delivered:
-    """Sends all notices that are due, one message per recipient. Safe to run ten times at once."""
+    """Sends all notices that are due, one message per recipient. Safe to run ten times at once.
+
+    What a scan has queued that is still under way waits for its end, so that nobody gets its digest in pieces.
+    """
     done = Delivered()
     until = time.monotonic() + LONGEST_RUN
-    for group in _groups(now):
+    _keep_quiet(now)
+    for group in _groups(now, runs.under_way(runs.WATCH, now, LONGEST_SCAN)):
         if time.monotonic() > until:
             break
         if group.channel not in done.lost and _claim(group, now):
@@ -85,11 +99,34 @@ def deliver(now: dt.datetime) -> Delivered:
     return done
 
 
-def _groups(now: dt.datetime) -> Iterator[Group]:
-    """Everybody for whom something is due, with all that is due: nobody gets two messages by one run."""
-    due = Notice.objects.due(now).order_by("channel", "recipient", "attempted_at")
-    rows = due.values_list("channel", "recipient", "attempted_at").distinct()
-    yield from itertools.starmap(Group, list(rows))
+def _due(now: dt.datetime, held: dt.datetime | None) -> NoticeQuerySet:
+    rows = Notice.objects.due(now)
+    return rows.exclude(created_at=held, state=Notice.State.WAITING) if held else rows
+
+
+def _groups(now: dt.datetime, held: dt.datetime | None) -> list[Group]:
+    """Everybody for whom something is due, with all that is due: nobody gets two messages by one run, unless one is a repeat.
+
+    What was tried last comes last, so that a message with which the server always breaks down keeps no other from being sent.
+    """
+    sent_at = Case(When(state=Notice.State.SENDING, then=F("attempted_at")))
+    due = _due(now, held).annotate(together=sent_at).values_list("channel", "recipient", "together")
+    rows = due.annotate(last=Max("attempted_at")).order_by(
+        F("last").asc(nulls_first=True), "channel", "recipient"
+    )
+    return [Group(channel, recipient, together, held) for channel, recipient, together, _ in rows]
+
+
+def _keep_quiet(now: dt.datetime) -> None:
+    """What came into the quiet hours of its team by being late, or since they were set, waits for their end."""
+    due = Notice.objects.due(now).filter(team=OuterRef("pk"))
+    for team in Team.objects.filter(Exists(due), policy__has_key="quiet").order_by("pk"):
+        with contextlib.suppress(ValueError):
+            later = policy.read(team.policy).send_at(None, now)
+            if later > now:
+                urgent = Q(flag__stage__in=policy.AT_ANY_HOUR) | Q(severity__in=policy.AT_ANY_HOUR)
+                late = Notice.objects.due(now).filter(team=team).exclude(urgent)
+                Notice.objects.filter(pk__in=late.values("pk")).update(due_at=later)
 
 
 def _claim(group: Group, now: dt.datetime) -> int:
@@ -117,7 +154,9 @@ def _mine(group: Group, now: dt.datetime) -> NoticeQuerySet:
 def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> None:
     """Sends one message and records how it went."""
     mine = _mine(group, now)
-    rows = _still_theirs(mine, rows_of(mine), now, done)
+    rows: Sequence[Row] = rows_of(mine)
+    if group.channel != Notice.Channel.WEBHOOK:
+        rows = _still_theirs(group.recipient, mine, rows, now, done)
     if not rows:
         return
     begun = time.monotonic()
@@ -143,38 +182,46 @@ def _send(send: Send, rows: Sequence[Row], now: dt.datetime) -> Failure | None:
 
 
 def _still_theirs(
-    mine: NoticeQuerySet, rows: Sequence[Row], now: dt.datetime, done: Delivered
+    recipient: str, mine: NoticeQuerySet, rows: Sequence[Row], now: dt.datetime, done: Delivered
 ) -> Sequence[Row]:
     """Without what the recipient is not told any more; those who are told now get it instead."""
-    first = mine.first()
-    if first is None or first.channel == Notice.Channel.WEBHOOK:
-        return rows
-    teams = _teams_of(first) if first.user_id else None
-    gone = [
-        row for row in rows if (row.team_id not in teams if teams is not None else not _is_named(first, row))
-    ]
+    theirs = _theirs(recipient, rows)
+    gone = [row for row in rows if row.pk not in theirs]
     if not gone:
         return rows
     lost = {row.pk for row in gone}
     mine.filter(pk__in=lost).update(state=Notice.State.DROPPED, error=GONE)
     done.dropped += len(gone)
     flags = Flag.objects.filter(pk__in={row.flag_id for row in gone if row.flag_id})
-    notices.replace_recipients(list(flags.select_related("version__certificate")), now)
-    return [row for row in rows if row.pk not in lost]
+    notices.queue_again(list(flags.select_related("version__certificate")), now)
+    return [row for row in rows if row.pk in theirs]
 
 
-def _teams_of(notice: Notice) -> set[str]:
-    """The teams that the person of the notice is in."""
-    rows = Membership.objects.filter(user=notice.user_id, user__is_active=True)
-    return set(rows.values_list("team_id", flat=True))
+def _theirs(recipient: str, rows: Sequence[Row]) -> set[str]:
+    """The notices that the recipient is still to be told: a person who is in the team, else a plain address that is still named."""
+    people, plain = {row.user_id for row in rows if row.user_id}, [row for row in rows if not row.user_id]
+    members = Membership.objects.filter(user__in=people, user__is_active=True)
+    seats = set(members.values_list("user_id", "team_id"))
+    named = _named(recipient, plain)
+    return {row.pk for row in rows if (row.user_id, row.team_id) in seats or row.pk in named}
 
 
-def _is_named(notice: Notice, row: Row) -> bool:
-    """Whether a plain address still watches the certificate, or is still named by the team."""
-    if Watcher.objects.filter(certificate=row.certificate, email=notice.recipient).exists():
+def _named(recipient: str, rows: Sequence[Row]) -> set[str]:
+    """Those whose certificate the address watches, or whose team names it."""
+    teams = {row.team_id for row in rows}
+    watched = Watcher.objects.filter(email__iexact=recipient, team__in=teams)
+    certificates = set(watched.values_list("certificate_id", flat=True))
+    kept = Team.objects.filter(pk__in=teams).values_list("pk", "policy")
+    naming = {team for team, said in kept if _names(said, recipient)}
+    return {row.pk for row in rows if row.certificate in certificates or row.team_id in naming}
+
+
+def _names(said: Mapping[str, Any] | None, recipient: str) -> bool:
+    """Whether a team's policy names the address. One that cannot be read takes out nobody."""
+    try:
+        return recipient.lower() in (address.lower() for address in policy.read(said).addresses)
+    except ValueError:
         return True
-    team = Team.objects.get(pk=row.team_id)
-    return notice.recipient in policy.read(team.policy).addresses
 
 
 def _record_sent(mine: NoticeQuerySet, now: dt.datetime, seconds: float) -> None:
@@ -187,13 +234,21 @@ def _record_failure(
     """Tried again after a pause while that makes sense, else given up. What was withdrawn meanwhile, or taken by another sender
     because this one was slow, is left alone."""
     mine, pauses = _mine(group, now), CHANNELS[group.channel].pauses
-    attempts = max(mine.values_list("attempts", flat=True), default=0)
+    is_unsure = failure.unsure or group.sent_at is not None
+    said = {
+        "state": Notice.State.SENDING if is_unsure else Notice.State.WAITING,
+        "seconds": seconds,
+        "error": failure.sentence,
+    }
     if failure.server_lost:
         done.lost[group.channel] = failure.sentence
-    if failure.again and attempts <= len(pauses):
-        due_at = now + pauses[max(attempts, 1) - 1]
-        done.later += mine.update(
-            state=Notice.State.WAITING, due_at=due_at, seconds=seconds, error=failure.sentence
-        )
-    else:
-        done.failed += mine.update(state=Notice.State.FAILED, seconds=seconds, error=failure.sentence)
+    if failure.server_lost and not failure.unsure:
+        # Nobody was asked to take it: it stays due, and goes with all that comes until the server is back.
+        done.later += mine.update(attempts=F("attempts") - 1, due_at=now, **said)
+        return
+    for attempts in sorted(set(mine.values_list("attempts", flat=True))):
+        tried = mine.filter(attempts=attempts)
+        if failure.again and attempts <= len(pauses):
+            done.later += tried.update(due_at=now + pauses[attempts - 1], **said)
+        else:
+            done.failed += tried.update(**said | {"state": Notice.State.FAILED})

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 
 from portal.templatetags.portal_tags import visible
@@ -17,10 +17,19 @@ from stores.notices.outcome import Failure
 
 def send(digest: Digest) -> Failure | None:
     """Hands the message to the mail server; None when it was taken."""
+    message = compose(digest)
+    connection = get_connection()
     try:
-        compose(digest).send()
+        connection.open()
     except OSError as error:
         return judge(error)
+    try:
+        connection.send_messages([message])
+    except OSError as error:
+        failure = judge(error)
+        return failure._replace(unsure=failure.server_lost)
+    finally:
+        connection.close()
     return None
 
 

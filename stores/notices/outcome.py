@@ -12,3 +12,5 @@ class Failure(NamedTuple):
     again: bool
     server_lost: bool = False
     """No other message of this channel would be sent now either."""
+    unsure: bool = False
+    """It may have arrived all the same: what was sent together is sent again as it was, so that a repeat is known by its id."""
