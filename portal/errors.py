@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -42,14 +43,31 @@ class Unavailable(PortalError):
     status = 503
 
 
+def _form_only(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """For who opens the address of a form's button, as the browser shows it after a refusal, in place of an empty page."""
+    said = {
+        "title": "This address only takes a form",
+        "sentence": "It does something when a button is pressed, and shows nothing by itself. Go back to the page with the button.",
+    }
+    page = render(request, "portal/error.html", said, status=answer.status_code)
+    page.headers["Allow"] = answer.headers["Allow"]
+    return page
+
+
 class PortalErrorMiddleware:
-    """Renders a PortalError that no view has shown beside a field."""
+    """Renders a PortalError that no view has shown beside a field, and what is said of addresses that only take forms."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        answer = self.get_response(request)
+        is_page = request.method == "GET" and not request.path.startswith("/api/")
+        return (
+            _form_only(request, answer)
+            if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED and is_page
+            else answer
+        )
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, PortalError):

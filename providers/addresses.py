@@ -26,6 +26,8 @@ BACKUP_COMMANDS = (
     "openssl pkey -in backup.key -pubout -outform DER | openssl dgst -sha256 -binary | base64",
 )
 """Make a key for later and print its pin."""
+MAKE_ONE = f" Make one with: {' && '.join(BACKUP_COMMANDS)}"
+"""How the sentence on a missing backup ends where the commands stand nowhere else."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -115,7 +117,7 @@ def with_backup(kept: list[str], seen: Collection[str]) -> list[str]:
         return kept
     raise ValueError(
         "A backup pin is missing, of a key that the server does not use yet: without one it cannot change its key and still be "
-        f"called. Make one with: {' && '.join(BACKUP_COMMANDS)}"
+        f"called.{MAKE_ONE}"
     )
 
 

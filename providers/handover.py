@@ -33,6 +33,10 @@ class Offer:
         return self.version.state == Version.State.ACTIVE
 
     @property
+    def is_leaf_alone(self) -> bool:
+        return len(self.chain) == 1
+
+    @property
     def above(self) -> Sequence[ChainCertificate]:
         """What their server should trust: all above the leaf; a leaf that stands alone is trusted itself."""
         return self.chain[1:] or self.chain

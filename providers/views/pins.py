@@ -14,7 +14,7 @@ from portal.audit import actor_of
 from portal.errors import PortalError
 from portal.permissions import Action, guarded
 from providers import pins as service
-from providers.addresses import BACKUP_COMMANDS
+from providers.addresses import BACKUP_COMMANDS, MAKE_ONE
 from providers.forms_pins import PinsForm
 from providers.models import Provider
 from providers.views import shared
@@ -43,7 +43,9 @@ def keep(request: HttpRequest, provider: Provider) -> HttpResponse:
             provider=provider, pins=form.chosen(timezone.now()), actor=actor_of(request)
         ).spki_pins
     except PortalError as error:
-        form.add_error(error.field if error.field in form.fields else None, error.sentence)
+        form.add_error(
+            error.field if error.field in form.fields else None, error.sentence.removesuffix(MAKE_ONE)
+        )
         return _show(request, provider, seen, form, status=shared.REFUSED)
     request.session.pop(REMOVED, None)
     messages.success(request, f"{len(kept)} keys are pinned." if kept else "No key is pinned any more.")

@@ -62,3 +62,11 @@ def test_browsers_find_the_icon_where_they_look_for_it(client: Client) -> None:
     assert "max-age=86400" in answer.headers["Cache-Control"]
     assert not answer.cookies
     assert finders.find("portal/icon.svg")
+
+
+def test_the_address_of_a_button_says_so_in_a_browser(cast: Cast) -> None:
+    answer = client_of(cast.owner).get("/team/switch/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "This address only takes a form" in answer.content.decode()
+    assert client_of(cast.owner).put("/team/switch/").content == b""
+    assert "only takes a form" not in client_of(cast.owner).get("/api/v1/inspect").content.decode()

@@ -84,7 +84,7 @@ class TestRehearsal:
         assert rest == {"Orders": True, "Moved": False}
         page = self.page(switch, rehearsal)
         assert page.count("still rests on “Backend Root”") == 1
-        assert "1 of them still rests on the old version" in page
+        assert "1 of their servers still rests on entries of the old version" in page
         activate(staged)
         run_tests()
         assert set(ConnectionReport.objects.filter(reason="activation").values_list("ok", flat=True)) == {

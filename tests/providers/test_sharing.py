@@ -149,6 +149,15 @@ class TestPage:
         assert "the date is not set yet" in page
         assert "when the present one ends" in page
 
+    def test_a_leaf_without_its_issuer_names_the_issuer_first(self, cast: Cast, register: Register) -> None:
+        provider = register(key_certificate=kept(cast, LEAF, name="alone").certificate)
+        _, token = sharing.make(provider=provider, days=7, note="", actor=cast.actor, now=NOW)
+        said = " ".join(opened(reverse("providers:handover", args=[token])).split())
+        assert (
+            "<b>CN=Issuing CA 2</b>, which comes from the authority itself, or else this certificate alone"
+            in said
+        )
+
     def test_a_leaf_that_stands_alone_is_trusted_itself(self, cast: Cast, register: Register) -> None:
         own = mint("alone")
         provider = register(key_certificate=kept(cast, own, name="alone").certificate)
