@@ -33,20 +33,15 @@ def follow(
     events: list[dict[str, Any]] = []
     woken: dict[str, int] = {}
     for version, crossing in worst.items():
-        says: dict[str, Any] = {
-            "version": version.pk,
-            "stage": crossing.stage.value,
-            "fails_at": crossing.ending.not_after,
-        }
         case = known.get(version.certificate_id)
         if case is None:
             opened.append(_new_case(version, crossing, owners.get(version.certificate_id), now))
             events.append(_event(opened[-1]["id"], Kind.OPENED, now, _nearness(crossing)))
             continue
-        advanced, says = _advanced(case, crossing, says, now)
+        came_later, says = advanced(case, version.pk, crossing, now)
         if says:
             changes.append(Change(case.pk, says))
-        if advanced:
+        if came_later:
             wakes = says["level"] > case.level
             events.append(_event(case.pk, Kind.WOKEN if wakes else Kind.ADVANCED, now, _nearness(crossing)))
             if wakes:
@@ -75,10 +70,11 @@ def _new_case(version: Version, crossing: Crossing, owner: User | None, now: dt.
     }
 
 
-def _advanced(
-    case: Case, crossing: Crossing, says: dict[str, Any], now: dt.datetime
+def advanced(
+    case: Case, version_id: str, crossing: Crossing, now: dt.datetime
 ) -> tuple[bool, dict[str, Any]]:
-    """Whether the case came into a later stage, and all that is to be written of it; nothing where it says so already."""
+    """Whether the case comes into a later stage, and all that is to be written of it; nothing where it says so already."""
+    says = {"version": version_id, "stage": crossing.stage.value, "fails_at": crossing.ending.not_after}
     is_later = crossing.stage > Stage(case.stage)
     if not is_later and (case.version_id, case.stage, case.fails_at) == tuple(says.values()):
         return False, {}

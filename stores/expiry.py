@@ -8,7 +8,7 @@ safe side, and so one instant serves all.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -219,6 +219,24 @@ def outlook(
     crossed = [crossing for crossing in every if crossing.instant <= now]
     to_come = (crossing.instant for crossing in every if crossing.instant > now)
     return sorted(crossed, key=_order), min(to_come, default=None)
+
+
+def latest_of(crossed: Iterable[Crossing]) -> dict[str, Stage]:
+    """The farthest stage of each certificate, by its `sha256`; the earliest crossing comes first."""
+    return {crossing.ending.sha256: crossing.stage for crossing in crossed}
+
+
+def unflagged(crossed: Sequence[Crossing], known: Collection[tuple[str, str]]) -> list[tuple[Crossing, bool]]:
+    """The crossings that are not written down yet, in their order, each with whether it is told: of one end only the latest stage is.
+
+    `known` holds the ends (their `sha256`) and stages that are written down.
+    """
+    latest = latest_of(crossed)
+    return [
+        (crossing, crossing.stage == latest[crossing.ending.sha256])
+        for crossing in crossed
+        if (crossing.ending.sha256, crossing.stage) not in known
+    ]
 
 
 def next_stage_at(

@@ -46,10 +46,10 @@ def start(version: Version, now: dt.datetime, **state: object) -> None:
     Call it in the transaction of the activation. The flags of a version that was active before count again, and what was not sent of them
     when it was superseded is sent after all.
     """
-    endings, days = _endings(version), policy_of(version.team)
+    endings, days = endings_of(version), policy_of(version.team)
     crossed = expiry.crossings(endings, None, now, days)
     if version.activated_at and version.flags.update(resolved_at=None):
-        reached = _latest(crossed)
+        reached = expiry.latest_of(crossed)
         flags = version.flags.filter(told=True).select_related("version__certificate")
         notices.queue_again([one for one in flags if reached.get(one.ends_sha256) == one.stage], now)
     values = _outlook(version, endings, crossed, now)
@@ -126,7 +126,7 @@ def _flag_together(ids: Sequence[str], now: dt.datetime, found: Found) -> None:
     """Claims due versions, and writes all that follows from them; what somebody else holds or has moved on is left alone."""
     versions = _locked(ids, now)
     directory = Directory([version.certificate for version in versions])
-    known = _known_flags(versions)
+    known = known_flags(versions)
     judged: dict[str, _Judged] = {}
     for version in versions:
         days = directory.policy(version.team_id).days
@@ -169,13 +169,18 @@ def _locked(ids: Sequence[str], now: dt.datetime) -> list[Version]:
         .select_for_update(skip_locked=True, of=("certificate",))
     )  # fmt: skip
     versions = list(rows)
+    read_chains(versions)
+    return versions
+
+
+def read_chains(versions: Sequence[Version]) -> None:
+    """Gives each version what is needed of its chain, in one query."""
     links: defaultdict[str, list[_Link]] = defaultdict(list)
     chains = ChainCertificate.objects.filter(version__in=[version.pk for version in versions])
     for version_id, *facts in chains.order_by("version", "position").values_list("version_id", *LINK):
         links[version_id].append(_Link(*facts))
     for version in versions:
         version.__dict__["links"] = links[version.pk]
-    return versions
 
 
 class _Link(NamedTuple):
@@ -198,7 +203,7 @@ class _Judged:
     worst: Crossing | None
 
 
-def _known_flags(versions: Sequence[Version]) -> dict[str, set[tuple[str, str]]]:
+def known_flags(versions: Sequence[Version]) -> dict[str, set[tuple[str, str]]]:
     """Id of the version to the ends and stages that are flagged already."""
     known: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     rows = Flag.objects.filter(version__in=[version.pk for version in versions]).order_by()
@@ -208,19 +213,18 @@ def _known_flags(versions: Sequence[Version]) -> dict[str, set[tuple[str, str]]]
 
 
 def _judge(version: Version, known: Collection[tuple[str, str]], days: Policy, now: dt.datetime) -> _Judged:
-    endings = _endings(version)
+    endings = endings_of(version)
     crossed, next_stage_at = expiry.outlook(endings, now, days)
     values = _outlook(version, endings, crossed, now)
     values["next_stage_at"] = next_stage_at
     flags = _new_flags(version, crossed, known, now)
-    return _Judged(version, values, flags, _worst(crossed))
+    return _Judged(version, values, flags, worst_of(crossed))
 
 
 def _new_flags(
     version: Version, crossed: Sequence[Crossing], known: Collection[tuple[str, str]], now: dt.datetime
 ) -> list[Flag]:
-    """The flags that are not there yet. Of one end only the latest stage is told."""
-    latest = _latest(crossed)
+    """The flags that are not there yet."""
     return [
         Flag(
             version=version,
@@ -230,23 +234,17 @@ def _new_flags(
             stage=crossing.stage,
             crossed_at=crossing.instant,
             flagged_at=now,
-            told=crossing.stage == latest[crossing.ending.sha256],
+            told=told,
         )
-        for crossing in crossed
-        if (crossing.ending.sha256, crossing.stage) not in known
+        for crossing, told in expiry.unflagged(crossed, known)
     ]
-
-
-def _latest(crossed: Sequence[Crossing]) -> dict[str, Stage]:
-    """The farthest stage of each certificate."""
-    return {crossing.ending.sha256: crossing.stage for crossing in crossed}
 
 
 def _outlook(
     version: Version, endings: Sequence[Ending], crossed: Sequence[Crossing], now: dt.datetime
 ) -> dict[str, Any]:
     """What the version shows: the end that is named, and the farthest stage that any of its certificates reached."""
-    ending, worst = _named_ending(_kind(version), endings, now), _worst(crossed)
+    ending, worst = _named_ending(_kind(version), endings, now), worst_of(crossed)
     return {
         "fails_at": ending and ending.not_after,
         "fails_sha256": ending.sha256 if ending else "",
@@ -262,7 +260,7 @@ def _named_ending(kind: str, endings: Sequence[Ending], now: dt.datetime) -> End
     return min(endings, key=lambda ending: (ending.not_after, ending.position), default=None)
 
 
-def _worst(crossed: Sequence[Crossing]) -> Crossing | None:
+def worst_of(crossed: Sequence[Crossing]) -> Crossing | None:
     """Of the farthest stage the crossing whose certificate ends first."""
     return min(
         crossed,
@@ -271,7 +269,8 @@ def _worst(crossed: Sequence[Crossing]) -> Crossing | None:
     )
 
 
-def _endings(version: Version) -> tuple[Ending, ...]:
+def endings_of(version: Version) -> tuple[Ending, ...]:
+    """The certificates of the version whose end matters."""
     return expiry.watched(version.links, _kind(version))
 
 

@@ -65,14 +65,28 @@ def queue(flags: Sequence[Flag], directory: Directory, now: dt.datetime) -> int:
     return len(rows)
 
 
-def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[dict[str, Any]]:
-    certificate, stage = flag.version.certificate, Stage(flag.stage)
+def planned(
+    certificate: Certificate, stage: Stage, directory: Directory, now: dt.datetime
+) -> list[tuple[Recipient | None, dt.datetime]]:
+    """Everybody who is told that the certificate comes into a stage now, each with when; None where it reaches nobody."""
     told = directory.told(certificate, stage)
     due_at = directory.policy(certificate.team_id).send_at(stage, now)
-    common = {"team_id": certificate.team_id, "flag_id": flag.pk, "created_at": now, "due_at": due_at}
-    for recipient in told:
-        yield _row(recipient, now, common)
+    # What lies in the portal's inbox has arrived.
+    found: list[tuple[Recipient | None, dt.datetime]] = [
+        (one, now if one.channel == Channel.PORTAL else due_at) for one in told
+    ]
     if not any(one.user for one in told):
+        found.append((None, due_at))
+    return found
+
+
+def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[dict[str, Any]]:
+    certificate = flag.version.certificate
+    for recipient, due_at in planned(certificate, Stage(flag.stage), directory, now):
+        common = {"team_id": certificate.team_id, "flag_id": flag.pk, "created_at": now, "due_at": due_at}
+        if recipient:
+            yield _row(recipient, now, common)
+            continue
         log.error("nobody can be told of certificate %s: its team has no owner", certificate.pk)
         failed = {"state": Notice.State.FAILED, "attempted_at": now, "error": NOBODY}
         yield common | failed | {"channel": Channel.PORTAL, "recipient": ""}

@@ -37,11 +37,14 @@ class Directory:
     ValueError of a policy that cannot be read comes when that team is asked for, so that it harms no other.
     """
 
-    def __init__(self, certificates: Collection[Certificate]) -> None:
+    def __init__(
+        self, certificates: Collection[Certificate], policies: Mapping[str, TeamPolicy] | None = None
+    ) -> None:
+        """`policies` by id of the team stand in for what those teams have said."""
         self._certificates = certificates
         teams = {certificate.team_id for certificate in certificates}
         self._kept = dict(Team.objects.filter(pk__in=teams).values_list("pk", "policy"))
-        self._policies: dict[str, TeamPolicy] = {}
+        self._policies: dict[str, TeamPolicy] = dict(policies or {})
         ids = [certificate.pk for certificate in certificates]
         self._cases: dict[str, tuple[int | None, int]] = {
             certificate: (owner, level)

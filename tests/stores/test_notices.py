@@ -387,3 +387,16 @@ class TestInbox:
 
     def test_an_empty_inbox_says_what_comes_here(self, cast: Cast) -> None:
         assert "No notices yet" in client_of(cast.viewer).get("/notices/").content.decode()
+
+
+def test_an_address_is_told_as_a_member_of_one_team_and_as_a_plain_address_of_another(
+    cast: Cast, mailbox: Mailbox
+) -> None:
+    Team.objects.filter(pk=cast.other_team.pk).update(policy={"addresses": [cast.owner.email]})
+    due(cast.team, name="ours")
+    due(cast.other_team, name="theirs")
+    deliver(NOW)
+    mine = next(message for message in mailbox.messages if message["To"] == cast.owner.email)
+    assert "ours" in text_of(mine)
+    assert "theirs" in text_of(mine)
+    assert not Notice.objects.filter(state="dropped").exists()
