@@ -18,7 +18,7 @@ from portal.permissions import RANK, Action
 from providers.models import Host, Provider, SharePage
 from stores import drafts
 from stores.inspection import inspect
-from stores.models import Case, Flag, Notice
+from stores.models import Case, Feed, Flag, Notice
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
 from tests.providers.samples import samples_of
@@ -26,9 +26,10 @@ from tests.providers.samples import samples_of
 OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
 PUBLIC = {"favicon", "health_live", "health_ready", "metrics"} | {
-    "handover", "handover_installed", "handover_trust", "handover_certificate",
+    "handover", "handover_installed", "handover_trust", "handover_certificate", "feed_calendar", "feed_notices",
 }  # fmt: skip
-"""Open on purpose: the share pages are for people without an account, and opened by a secret (tests/providers/test_sharing.py)."""
+"""Open on purpose: share pages are for people without an account, feeds for programs; both are opened by a secret
+(tests/providers/test_sharing.py, tests/stores/test_feeds.py)."""
 
 
 def routes(patterns: Any = None, prefix: str = "", names: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -110,6 +111,7 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
         *samples_of(version, provider),
         Host.objects.create(team=cast.team, name="api", host_name="api.example.org"),
         Membership.objects.get(team=cast.team, role=Role.VIEWER),
+        Feed.objects.create(team=cast.team, user=cast.viewer, token_sha256="0" * 64, created_at=NOW),
         *more_samples(cast),
     ]
     return {type(row): row for row in rows}

@@ -85,6 +85,9 @@ class Notice(models.Model):
                 fields=("user", "-created_at", "-id"), condition=Q(channel="portal"), name="notice_inbox"
             ),
             models.Index(
+                fields=("team", "-created_at", "-id"), condition=Q(channel="portal"), name="notice_of_team"
+            ),
+            models.Index(
                 "team", "state", condition=Q(state__in=("waiting", "sending", "failed")), name="notice_unsent"
             ),
             models.Index(

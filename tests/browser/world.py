@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from providers import sharing
 from providers.models import ConnectionReport, Host, Overlap, Provider
-from stores import watch
-from stores.models import Version
+from stores import feeds, watch
+from stores.models import Feed, Version
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.reported import HOST, UNTRUSTED, reported
@@ -97,6 +97,7 @@ def make_world(cast: Cast) -> World:
     )
     shared = reverse("providers:handover", args=[token])
     reports = make_reports(cast, provider, root)
+    feeds.make(team=cast.team, scope=Feed.Scope.MINE, actor=cast.actor, now=now)
     return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports)
 
 
