@@ -18,6 +18,7 @@ from stores.models import ChainCertificate
 
 PATIENCE = dt.timedelta(seconds=10)
 """After which a test that nobody has begun is said to wait for a worker."""
+UNKNOWN = "not known"
 NO_RESULT = ("info", "No result")
 NAMES = {"tls": "TLS", "http": "HTTP"}
 """Steps whose names are no words."""
@@ -151,14 +152,14 @@ class Reading:
     def asked_for(self) -> str:
         """Whether the server asked for a client certificate, in words."""
         if self.parsed is None or not self.parsed.protocol:
-            return "not known"
+            return UNKNOWN
         return "yes" if self.parsed.client_certificate_requested else "no"
 
     @property
     def sent(self) -> str:
         """What became of our certificate, in words."""
         if self.parsed is None or not self.parsed.protocol:
-            return "not known"
+            return UNKNOWN
         if not self.parsed.client_certificate_sent:
             return "none was sent"
         refused = self.row.code.startswith("client_certificate_")
@@ -180,14 +181,15 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        return self.first != self.second
+        return self.first != self.second and UNKNOWN not in (self.first, self.second)
 
 
 def compare(first: Reading, second: Reading) -> list[Row]:
     """Two reports side by side; times differ always, so that they are said and not marked."""
     facts = [dict(_facts(one)) for one in (first, second)]
+    lacking = ["none" if one.parsed else UNKNOWN for one in (first, second)]
     return [
-        Row(label, facts[0].get(label, "none"), facts[1].get(label, "none"))
+        Row(label, facts[0].get(label, lacking[0]), facts[1].get(label, lacking[1]))
         for label in dict.fromkeys(label for one in sorted(facts, key=len, reverse=True) for label in one)
     ]
 

@@ -46,7 +46,7 @@ INTERRUPTED = Unavailable(
 )
 EDITED = Unavailable(
     EDITED_MEANWHILE,
-    "The connection was edited while the test ran: what the test saw is of the old one, and changes nothing. Test again.",
+    "What the test saw is of the connection as it was before, so it changes nothing. Test again.",
 )
 NEEDED = ("provider", "team", "asked_by", "rehearsal__version__certificate")
 State, Reason = ConnectionReport.State, ConnectionReport.Reason

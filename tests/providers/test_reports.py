@@ -235,6 +235,18 @@ class TestCompare:
         assert text.count("differs") == sum(row.differs for row in rows.values())
         assert HOST in text and ("HTTP", "not reached", "20 ms") in answer.context["times"]
 
+    def test_what_a_test_never_came_to_know_does_not_differ(
+        self, report: ConnectionReport, orders: Provider, cast: Cast
+    ) -> None:
+        cut = waiting(
+            orders, state="done", ok=False, code="interrupted", finished_at=NOW, message="Cut short."
+        )
+        rows = {
+            row.label: row for row in self.compared(cast.editor, orders, report.pk, cut.pk).context["rows"]
+        }
+        assert {rows["Protocol"].first, rows["Protocol"].second} == {"TLSv1.3", "not known"}
+        assert [label for label, row in rows.items() if row.differs] == ["Diagnosis", "Our version"]
+
     def test_a_viewer_compares_without_addresses(
         self, both: tuple[str, str], orders: Provider, cast: Cast
     ) -> None:
