@@ -193,6 +193,16 @@ def failing(reports: Iterable[ConnectionReport]) -> list[ConnectionReport]:
     return [report for report in reports if report.ok is False and report.code not in UNJUDGED]
 
 
+def failed_before(rehearsal: Rehearsal, reports: Iterable[ConnectionReport]) -> set[str]:
+    """Ids of failing providers that failed in the same way in their last test before it: the version is hardly to blame."""
+    failed = {report.provider_id: report.code for report in failing(reports)}
+    before = ConnectionReport.objects.filter(
+        provider__in=failed, state=State.DONE, asked_at__lt=rehearsal.asked_at
+    ).exclude(reason=ConnectionReport.Reason.REHEARSAL)
+    last = dict(before.order_by("asked_at", "id").values_list("provider", "code"))
+    return {provider for provider, code in last.items() if failed[provider] == code}
+
+
 def _named(reports: list[ConnectionReport]) -> str:
     titles = [str(report.provider) for report in reports]
     more = len(titles) - MOST_NAMED

@@ -70,6 +70,7 @@ def _show(
         "failed": sum(report.ok is False for report in reports),
         "held": rehearsals.held(row.version) if row.finished_at else "",
         "warnings": warnings(row.version.certificate, list(row.version.chain.all())),
+        "failed_before": rehearsals.failed_before(row, reports),
         "sees": sees,
         "error": error,
         "reason": reason,

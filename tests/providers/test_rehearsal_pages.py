@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from providers.models import Rehearsal
+from portal.audit import SYSTEM
+from providers import rehearsals, testing
+from providers.models import Provider, Rehearsal
 from stores.models import Version
 from tests.cast import Cast, client_of
 from tests.providers.backends import Switch, begin, client, outcome, run_tests, state
+from tests.running import free_port
 from tests.stores.steps import propose
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,6 +67,27 @@ class TestPages:
         answer = browser.post(reverse("stores:version_activate", args=[staged.pk]))
         assert answer.status_code == 409
         assert "is held" in answer.content.decode()
+
+    def test_who_failed_in_the_same_way_before_is_told_apart(self, switch: Switch, cast: Cast) -> None:
+        switch.provider("down", switch.old_ca, port=free_port())
+        refusing = switch.provider("refusing", switch.old_ca)
+        for provider in Provider.objects.all():
+            testing.ask(provider=provider, reason="asked", actor=SYSTEM, now=timezone.now())
+        run_tests()
+        rehearsal = begin(switch.stage())
+        run_tests()
+        page = client_of(cast.viewer).get(self.address(rehearsal)).content.decode()
+        assert "2 of 2 fail" in page and page.count("It failed in the same way before") == 1
+        rehearsal.refresh_from_db()
+        rehearsals.activate_anyway(
+            rehearsal=rehearsal, reason="It has to be.", actor=SYSTEM, now=timezone.now()
+        )
+        run_tests()
+        assert not refusing.reports.first().ok  # type: ignore[union-attr]
+        page = client_of(cast.viewer).get(self.address(rehearsal)).content.decode()
+        assert page.count("It failed in the same way before") == 1, (
+            "what came after it says nothing of before"
+        )
 
     def test_an_owner_types_a_reason(self, switch: Switch, cast: Cast) -> None:
         switch.provider("one", switch.old_ca)
