@@ -8,10 +8,11 @@ from django.db.models.signals import post_migrate
 from portal.triggers import Guard, installer
 
 SENTENCE = "the audit is append-only"
-install_guards = installer(
+GUARDS = (
     Guard("audit_no_update", "portal_auditevent", "UPDATE", SENTENCE),
     Guard("audit_no_delete", "portal_auditevent", "DELETE", SENTENCE),
 )
+install_guards = installer(*GUARDS)
 
 
 class PortalConfig(AppConfig):

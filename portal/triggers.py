@@ -26,12 +26,15 @@ class Guard:
 
 def install(guards: Iterable[Guard], using: str) -> None:
     """Makes the triggers anew; safe to repeat."""
-    connection = connections[using]
-    statements = _sqlite if connection.vendor == "sqlite" else _postgresql
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         for guard in guards:
-            for statement in statements(guard, connection):
+            for statement in statements(guard, connections[using]):
                 cursor.execute(statement)
+
+
+def statements(guard: Guard, connection: BaseDatabaseWrapper) -> list[str]:
+    """What makes the trigger anew."""
+    return (_sqlite if connection.vendor == "sqlite" else _postgresql)(guard, connection)
 
 
 def _sqlite(guard: Guard, connection: BaseDatabaseWrapper) -> list[str]:

@@ -8,9 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
+from django.core.management.commands import flush
 from django.db import connection
+from django.db.backends.base.operations import BaseDatabaseOperations
 
+from portal.apps import GUARDS
+from portal.triggers import statements
 from tests.cast import cast, now
 from tests.running import portal_environment
 
@@ -57,17 +63,23 @@ def empty_cache(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def flush_despite_triggers() -> Iterator[None]:
-    """SQLite empties tables with DELETE, which the triggers refuse: it drops them first, post_migrate makes them again."""
+def flush_by_rows() -> Iterator[None]:
+    """After a test that commits, rows are deleted and nothing else is touched.
+
+    Django's way makes every table and index of PostgreSQL anew on the disk, and repeats what follows a migration: seconds for each test.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        if connection.vendor == "sqlite":
-            plain = type(connection.ops).sql_flush
-
-            def sql_flush(self: object, style: object, tables: object, **options: object) -> list[str]:
-                drops = [
-                    f'DROP TRIGGER IF EXISTS "{name}"' for name in ("audit_no_update", "audit_no_delete")
-                ]
-                return drops + plain(self, style, tables, **options)  # type: ignore[arg-type]
-
-            patch.setattr(type(connection.ops), "sql_flush", sql_flush)
+        patch.setattr(type(connection.ops), "sql_flush", _delete_rows)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *args: None)
         yield
+
+
+def _delete_rows(
+    self: BaseDatabaseOperations, style: object, tables: list[str], **options: object
+) -> list[str]:
+    """The audit's triggers refuse it, so they are made again after it. Content types and permissions come from migrations alone."""
+    kept = {ContentType._meta.db_table, Permission._meta.db_table}
+    deletes = [f"DELETE FROM {self.quote_name(table)}" for table in tables if table not in kept]
+    guards = [statement for guard in GUARDS for statement in statements(guard, connection)]
+    drops = [statement for statement in guards if statement.startswith("DROP ")]
+    return [*drops, *deletes, *guards]
