@@ -45,7 +45,8 @@ class TokenForm(StyledForm, forms.Form):
 
 THINGS = (
     ("", "Anything"), ("certificate", "Certificates"), ("store", "Stores"), ("provider", "Providers"), ("host", "Hosts"),
-    ("case", "Replacements"), ("user", "Members"), ("apitoken", "Tokens"), ("team", "Team"),
+    ("case", "Replacements"), ("user", "Members"), ("apitoken", "Tokens"),
+    ("webhook", "Webhooks"), ("team", "Team"),
 )  # fmt: skip
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from django.contrib import admin
 
 from portal.admin import ReadOnlyAdmin, visibly
-from stores.models import Case, Certificate, ChainCertificate, Draft, Flag, Notice, Store, Version
+from stores.models import (
+    Case,
+    Certificate,
+    ChainCertificate,
+    Draft,
+    Flag,
+    Notice,
+    Store,
+    Version,
+    Webhook,
+    WebhookAttempt,
+)
 
 
 @admin.register(Store)
@@ -96,3 +107,20 @@ class NoticeAdmin(ReadOnlyAdmin):
     list_filter = ("channel", "state")
     list_select_related = ("team",)
     search_fields = ("recipient",)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    fields = ("team", "name", "format", "host", "is_enabled", "previous_until", "created_by", "created_at")
+    list_display = ("name", "team", "format", "host", "is_enabled")
+    list_filter = ("format", "is_enabled")
+    list_select_related = ("team",)
+    search_fields = ("name", "team__name")
+
+
+@admin.register(WebhookAttempt)
+class WebhookAttemptAdmin(ReadOnlyAdmin):
+    fields = ("team", "webhook", "message_id", "at", "seconds", "status", "error")
+    list_display = ("message_id", "webhook", "team", "at", "status", "error")
+    list_select_related = ("team", "webhook")
+    search_fields = ("=message_id", "webhook__name")

@@ -1,11 +1,11 @@
-"""Re-wrapping private keys and sealed originals of versions and drafts with the ring's first key."""
+"""Re-wrapping with the ring's first key: private keys and sealed originals of versions and drafts; addresses and secrets of webhooks."""
 
 from __future__ import annotations
 
 from portal import vault
 from portal.rotation import Rotated, rotate
-from stores import originals
-from stores.models import Draft, Version
+from stores import originals, webhooks
+from stores.models import Draft, Version, Webhook
 
 FILES = (originals.ORIGINAL, originals.KEY_ORIGINAL)
 """The column that names a sealed file is called as the kind that the file is bound to."""
@@ -38,3 +38,16 @@ def _rewrap(row: Version | Draft) -> bool:
     if changed:
         originals.remove(*(getattr(row, kind) for kind in fresh))
     return bool(changed)
+
+
+def webhook_rows(size: int) -> Rotated:
+    """All webhooks."""
+    rows = Webhook.objects.exclude(sealed_with=vault.ring().current)
+    return Rotated("webhooks", rotate(rows, _rewrap_webhook, size), rows.count())
+
+
+def _rewrap_webhook(row: Webhook) -> bool:
+    unchanged = {
+        name: getattr(row, name) for name in ("pk", "sealed_url", "sealed_secret", "sealed_previous")
+    }
+    return Webhook.objects.filter(**unchanged).update(**webhooks.rewrapped(row)) == 1

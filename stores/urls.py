@@ -16,6 +16,7 @@ from stores.views import (
     store,
     upload,
     version,
+    webhooks,
 )
 
 app_name = "stores"
@@ -57,4 +58,14 @@ urlpatterns = [
     path("stores/<str:id>/edit/", store.edit, name="store_edit"),
     path("stores/<str:id>/delete/", store.delete, name="store_delete"),
     path("stores/<str:id>/download/", download.store, name="store_download"),
+    path("team/webhooks/", webhooks.webhooks, name="webhooks"),
+    path("team/webhooks/new/", webhooks.new, name="webhook_new"),
+    path("team/webhooks/attempts/<str:id>/", webhooks.attempt, name="webhook_attempt"),
+    path("team/webhooks/attempts/<str:id>/redeliver/", webhooks.redeliver, name="webhook_redeliver"),
+    path("team/webhooks/<str:id>/", webhooks.webhook, name="webhook"),
+    path("team/webhooks/<str:id>/edit/", webhooks.edit, name="webhook_edit"),
+    path("team/webhooks/<str:id>/switch/", webhooks.switch, name="webhook_switch"),
+    path("team/webhooks/<str:id>/secret/", webhooks.rotate, name="webhook_rotate"),
+    path("team/webhooks/<str:id>/test/", webhooks.send_test, name="webhook_test"),
+    path("team/webhooks/<str:id>/delete/", webhooks.delete, name="webhook_delete"),
 ]

@@ -15,9 +15,19 @@ from django.urls import reverse
 from portal import tokens, urls, vault
 from portal.models import ApiToken, AuditEvent, Membership, OneTimeSignIn, Role, TaskRun, Team, User
 from providers.models import Host, Provider
-from stores import drafts
+from stores import drafts, webhooks
 from stores.inspection import inspect
-from stores.models import Case, Certificate, ChainCertificate, Draft, Flag, Notice, Store, Version
+from stores.models import (
+    Case,
+    Certificate,
+    ChainCertificate,
+    Draft,
+    Flag,
+    Notice,
+    Store,
+    Version,
+    WebhookAttempt,
+)
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
 
@@ -84,6 +94,14 @@ def rows(cast: Cast) -> dict[type[models.Model], models.Model]:
         crossed_at=NOW,
         flagged_at=NOW,
     )
+    hook, _ = webhooks.make(
+        team=cast.team,
+        name="chat",
+        url="http://127.0.0.1/s3cret-part",
+        shape="text",
+        actor=cast.actor,
+        now=NOW,
+    )
     found: list[models.Model] = [
         cast.editor, cast.team, version, version.certificate, version.certificate.store, draft, provider, flag,
         ChainCertificate.objects.get(version=version, position=0),
@@ -91,6 +109,8 @@ def rows(cast: Cast) -> dict[type[models.Model], models.Model]:
         Case.objects.create(team=cast.team, certificate=version.certificate, version=version, stage="notice", fails_at=NOW, opened_at=NOW),
         Notice.objects.create(team=cast.team, flag=flag, user=cast.owner, recipient="o", channel="portal", created_at=NOW, due_at=NOW),
         tokens.make(team=cast.team, name="pipeline", role=Role.VIEWER, actor=cast.actor)[0],
+        hook,
+        WebhookAttempt.objects.create(team=cast.team, webhook=hook, message_id="m", body="{}", at=NOW),
         AuditEvent.objects.latest("pk"),
         TaskRun.objects.create(task="t", started_at=NOW),
     ]  # fmt: skip
@@ -103,7 +123,13 @@ def page(model: type[models.Model], what: str, *args: object) -> str:
 
 def secrets_of(rows: dict[type[models.Model], models.Model]) -> list[str]:
     """What may stand on no page: sealed bytes in any writing, where they lie, digests, passwords."""
-    found = ["Password-4711", "BEGIN CERTIFICATE", "BEGIN PRIVATE KEY", "correct horse battery"]
+    found = [
+        "Password-4711",
+        "BEGIN CERTIFICATE",
+        "BEGIN PRIVATE KEY",
+        "correct horse battery",
+        "s3cret-part",
+    ]
     for row in rows.values():
         for field in row._meta.concrete_fields:
             value = getattr(row, field.attname)

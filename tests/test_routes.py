@@ -16,9 +16,9 @@ from django.utils import timezone
 from portal.models import Membership, Role
 from portal.permissions import RANK, Action
 from providers.models import Host, Provider, SharePage
-from stores import drafts
+from stores import drafts, webhooks
 from stores.inspection import inspect
-from stores.models import Case, Feed, Flag, Notice
+from stores.models import Case, Feed, Flag, Notice, WebhookAttempt
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
 from tests.providers.samples import samples_of
@@ -120,6 +120,9 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
 def more_samples(cast: Cast) -> list[models.Model]:
     from portal.models import ApiToken
 
+    hook, _ = webhooks.make(
+        team=cast.team, name="chat", url="http://127.0.0.1/", shape="standard", actor=cast.actor, now=NOW
+    )
     provider = Provider.objects.create(team=cast.team, name="shared", host="shared.example.org")
     return [
         SharePage.objects.create(
@@ -128,6 +131,8 @@ def more_samples(cast: Cast) -> list[models.Model]:
         ApiToken.objects.create(
             team=cast.team, name="pipeline", token_sha256="0" * 64, role=Role.VIEWER, created_by=cast.owner
         ),
+        hook,
+        WebhookAttempt.objects.create(team=cast.team, webhook=hook, message_id="m", body="{}", at=NOW),
     ]
 
 

@@ -15,9 +15,9 @@ from django.db.models import Case, Exists, F, Max, OuterRef, Q, When
 
 from portal import runs
 from portal.models import Membership, Team
-from stores import notices, policy
-from stores.models import Flag, Notice, Watcher
-from stores.notices import email
+from stores import notices, policy, webhooks
+from stores.models import Flag, Notice, Watcher, Webhook
+from stores.notices import email, webhook
 from stores.notices.digest import Digest, Row, digest_of, rows_of
 from stores.notices.outcome import Failure
 from stores.querysets import NoticeQuerySet
@@ -46,6 +46,7 @@ def _minutes(*numbers: int) -> tuple[dt.timedelta, ...]:
 
 CHANNELS: Mapping[str, Channel] = {
     Notice.Channel.EMAIL: Channel(email.send, _minutes(1, 5, 15, 60, 180, 360, 720, 1440)),
+    Notice.Channel.WEBHOOK: Channel(webhook.send, _minutes(1, 5, 15, 60, 180, 360, 720)),
 }
 
 
@@ -91,11 +92,15 @@ def deliver(now: dt.datetime) -> Delivered:
     done = Delivered()
     until = time.monotonic() + LONGEST_RUN
     _keep_quiet(now)
+    silent: set[str] = set()
     for group in _groups(now, runs.under_way(runs.WATCH, now, LONGEST_SCAN)):
         if time.monotonic() > until:
             break
-        if group.channel not in done.lost and _claim(group, now):
-            _deliver_one(group, now, done)
+        if group.channel in done.lost or group.recipient in silent:
+            continue
+        if _claim(group, now) and not _deliver_one(group, now, done):
+            # Each message to a receiver that does not answer costs time that others wait for: one of them per run.
+            silent.add(group.recipient)
     return done
 
 
@@ -151,14 +156,16 @@ def _mine(group: Group, now: dt.datetime) -> NoticeQuerySet:
     )
 
 
-def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> None:
-    """Sends one message and records how it went."""
+def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> bool:
+    """Sends one message and records how it went; False when it was not taken."""
     mine = _mine(group, now)
     rows: Sequence[Row] = rows_of(mine)
-    if group.channel != Notice.Channel.WEBHOOK:
+    if group.channel == Notice.Channel.WEBHOOK:
+        rows = _still_on(group.recipient, mine, rows, done)
+    else:
         rows = _still_theirs(group.recipient, mine, rows, now, done)
     if not rows:
-        return
+        return True
     begun = time.monotonic()
     failure = _send(CHANNELS[group.channel].send, rows, now)
     seconds = time.monotonic() - begun
@@ -166,9 +173,10 @@ def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> None:
         _record_sent(mine, now, seconds)
         done.messages += 1
         done.notices += len(rows)
-        return
+        return True
     log.warning("a message of %d notices was not sent: %s", len(rows), failure.sentence)
     _record_failure(group, failure, now, seconds, done)
+    return False
 
 
 def _send(send: Send, rows: Sequence[Row], now: dt.datetime) -> Failure | None:
@@ -179,6 +187,14 @@ def _send(send: Send, rows: Sequence[Row], now: dt.datetime) -> Failure | None:
     except Exception:
         log.exception("a message of %d notices could not be made", len(rows))
         return Failure("The message could not be made; the portal's log says why.", again=True)
+
+
+def _still_on(hook_id: str, mine: NoticeQuerySet, rows: Sequence[Row], done: Delivered) -> Sequence[Row]:
+    """Nothing goes to a webhook that was switched off."""
+    if Webhook.objects.filter(pk=hook_id, is_enabled=True).exists():
+        return rows
+    done.dropped += webhooks.drop(mine)
+    return []
 
 
 def _still_theirs(

@@ -72,13 +72,17 @@ class Digest:
     @property
     def message_id(self) -> str:
         """The same for the same notices, so that a message sent twice after a crash is recognised as one."""
-        ids = " ".join(sorted(row.pk for row in self.rows))
-        return f"notices-{hashlib.sha256(ids.encode()).hexdigest()[:32]}"
+        return message_id_of(row.pk for row in self.rows)
 
     @property
     def ends(self) -> list[Prompt]:
         """The ends of certificates among the items."""
         return [item for item in self.items if isinstance(item, Prompt)]
+
+
+def message_id_of(ids: Iterable[str]) -> str:
+    """The id of the message that tells these notices."""
+    return f"notices-{hashlib.sha256(' '.join(sorted(ids)).encode()).hexdigest()[:32]}"
 
 
 def digest_of(rows: Sequence[Row], now: dt.datetime) -> Digest:

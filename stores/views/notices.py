@@ -37,7 +37,7 @@ def _failed(request: HttpRequest, team: Team) -> list[Notice]:
         return []
     rows = Notice.objects.filter(team=team, state=Notice.State.FAILED)
     heavy = [f"flag__version__{name}" for name in (*HEAVY, "certificate__search_text")]
-    rows = rows.select_related("flag__version__certificate").defer(*heavy)
+    rows = rows.select_related("flag__version__certificate", "webhook").defer(*heavy)
     return list(rows.order_by("-attempted_at", "-pk")[:MOST_FAILED])
 
 

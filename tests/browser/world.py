@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from providers import sharing
 from providers.models import ConnectionReport, Host, Overlap, Provider
-from stores import feeds, watch
-from stores.models import Feed, Version
+from stores import feeds, watch, webhooks
+from stores.models import Feed, Version, Webhook, WebhookAttempt
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.reported import HOST, UNTRUSTED, reported
@@ -91,7 +91,7 @@ def make_world(cast: Cast) -> World:
         now=now,
         at_once=False,
     )
-    tested = [*samples_of(staged, provider), overlapping(cast, now)]
+    tested = [*samples_of(staged, provider), overlapping(cast, now), *told(cast, now)]
     _, token = sharing.make(
         provider=provider, days=30, note="Please install it on both nodes.", actor=cast.actor, now=now
     )
@@ -99,6 +99,33 @@ def make_world(cast: Cast) -> World:
     reports = make_reports(cast, provider, root)
     feeds.make(team=cast.team, scope=Feed.Scope.MINE, actor=cast.actor, now=now)
     return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports)
+
+
+def told(cast: Cast, now: dt.datetime) -> tuple[Webhook, WebhookAttempt]:
+    """A webhook that was told something, and did not take it at first."""
+    hook, _ = webhooks.make(
+        team=cast.team,
+        name="#certificates",
+        url="http://127.0.0.1/services/T0/B0",
+        shape="text",
+        actor=cast.actor,
+        now=now,
+    )
+    sent = {
+        "team": cast.team,
+        "webhook": hook,
+        "message_id": "notices-0f3c1e5b7a9d4286",
+        "body": '{"text":"*orders-client fails in 6 days*"}',
+    }
+    WebhookAttempt.objects.create(
+        **sent,
+        at=days(-0.02),
+        seconds=0.21,
+        status=503,
+        error="The receiver answered 503.",
+        answer="Try later",
+    )
+    return hook, WebhookAttempt.objects.create(**sent, at=days(-0.01), seconds=0.18, status=200, answer="ok")
 
 
 def overlapping(cast: Cast, now: dt.datetime) -> Overlap:

@@ -10,7 +10,7 @@ from portal import rotation, vault
 from portal.audit import SYSTEM, record
 from providers.rotation import passwords
 from stores.models import Draft, Version
-from stores.rotation import sealed_rows
+from stores.rotation import sealed_rows, webhook_rows
 
 
 class Command(BaseCommand):
@@ -28,6 +28,7 @@ class Command(BaseCommand):
             sealed_rows(Version, size),
             sealed_rows(Draft, size),
             passwords(size),
+            webhook_rows(size),
             rotation.second_factors(size),
         ]
         done, left = sum(one.done for one in results), sum(one.left for one in results)
