@@ -19,12 +19,15 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
-from stores import sandbox
+from stores import sandbox, sandbox_server
+from stores.formats import limits
 from stores.formats.parsed import Inspection, Upload
 from stores.inspection import as_json, examine
 from tests.shared import HOSTILE
 
 _BATCH = 200
+Job = tuple[Iterable[int], int]
+"""Numbers of mutations, and their seed."""
 _ANY: dict[str, object] = {"codes": ["any"]}
 
 
@@ -59,7 +62,22 @@ def run(count: int, seed: int, workers: int) -> Report:
     return report
 
 
-def _batch(job: tuple[Iterable[int], int]) -> Report:
+def _batch(job: Job) -> Report:
+    """All of a batch in one process under the limits that a single file has; only if that goes wrong each file in a sandbox of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        try:
+            return pool.submit(_within_limits, job).result()
+        except Exception:  # noqa: BLE001 - whatever went wrong, it is seen again below, and with the file's number
+            return _read(job, sandbox.run)
+
+
+def _within_limits(job: Job) -> Report:
+    sandbox_server.limit(sandbox_server.address_space() + limits.MEMORY_BYTES)
+    return _read(job, lambda function, *args: function(*args))
+
+
+def _read(job: Job, call: Callable[..., Inspection]) -> Report:
+    """Reads the mutations, each by `call(examine, ...)`."""
     numbers, seed = job
     mutation, password, problems = _tools()
     report = Report()
@@ -67,7 +85,7 @@ def _batch(job: tuple[Iterable[int], int]) -> Report:
         name, store, content = mutation(number, seed)
         begin = time.perf_counter()
         try:
-            answer = sandbox.run(examine, Upload(name, content, store, password), dt.datetime.now(dt.UTC))
+            answer = call(examine, Upload(name, content, store, password), dt.datetime.now(dt.UTC))
         except sandbox.SandboxError as error:
             report.wrong.append(f"mutation {number} of seed {seed} ({name}): {type(error).__name__}: {error}")
             continue
