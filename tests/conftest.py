@@ -23,6 +23,19 @@ from tests.running import portal_environment
 __all__ = ["cast", "now", "portal_environment"]
 
 
+KEEPS_STATE = {"db", "transactional_db", "portal_environment", "s3"}
+"""Fixtures by which a test comes to a database, a Redis or a bucket."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as `stateless` what has no such fixture; the database is shut to it, so that it can break no such promise."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if not item.get_closest_marker("django_db") and KEEPS_STATE.isdisjoint(names):
+            item.add_marker(pytest.mark.stateless)
+
+
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """In CI a skipped test is a failed one: there, everything that tests need is at hand."""
