@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from providers.models import Provider
 from stores import issuers, notices
 from stores.models import IssuerNote, Notice
-from stores.notices.delivery import deliver
+from stores.notices.delivery import CHANNELS, deliver
 from stores.notices.payload import LONGEST_CHAT
 from tests.cast import Cast
 from tests.material import NOW
@@ -131,6 +132,47 @@ class TestStandard:
         assert said["data"]["items"][0]["used_by_count"] == 101
         for hidden in (b"h.example.org", b"inside.example.net"):
             assert hidden not in receiver.requests[0].body
+
+
+class TestDocumented:
+    """What docs/webhooks.md shows is what happens."""
+
+    def block(self, language: str) -> str:
+        found = re.search(
+            rf"```{language}\n(.*?)```", Path(ROOT, "docs/webhooks.md").read_text("utf-8"), re.DOTALL
+        )
+        assert found
+        return found[1]
+
+    def test_the_example_has_the_fields_that_are_sent(self, cast: Cast, receiver: Receiver) -> None:
+        hooked(cast, receiver)
+        due(cast.team)
+        tell(cast)
+        example, said = json.loads(self.block("json")), told(receiver)
+        jsonschema.validate(example, SCHEMA)
+        for shown, sent in zip(example["data"]["items"], said["data"]["items"], strict=True):
+            assert list(shown) == list(sent)
+        assert [list(example), list(example["data"])] == [list(said), list(said["data"])]
+
+    def test_the_few_lines_check_the_signature(self, cast: Cast, receiver: Receiver) -> None:
+        _, secret = hooked(cast, receiver)
+        due(cast.team)
+        said = told(receiver)
+        scope: dict[str, Any] = {}
+        exec(self.block("python"), scope)  # our own page
+        request = receiver.requests[0]
+        assert scope["verified"](secret, request.headers, request.body) == said
+        with pytest.raises(ValueError, match="not signed"):
+            scope["verified"](secret, request.headers, request.body + b" ")
+        with pytest.raises(ValueError, match="too old"):
+            scope["verified"](secret, request.headers | {"webhook-timestamp": "1"}, request.body)
+
+    def test_the_pauses_are_those(self) -> None:
+        minutes = [pause.total_seconds() / 60 for pause in CHANNELS["webhook"].pauses]
+        assert minutes == [1, 5, 15, 60, 180, 360, 720]
+        assert "after 1, 5 and 15 minutes, 1, 3, 6 and 12 hours" in Path(ROOT, "docs/webhooks.md").read_text(
+            "utf-8"
+        )
 
 
 @pytest.mark.parametrize("shape", ["text", "card"])
