@@ -15,7 +15,7 @@ from django.http.multipartparser import MultiPartParserError
 REFUSED = (BadRequest, SuspiciousOperation, UnreadablePostError, MultiPartParserError)
 """What was sent is at fault, or whoever sent it has gone."""
 
-SECRET_PATHS = re.compile(r"((?<!/notices)/(?:share|feeds|accounts/once)/)[^/\s?]+")
+SECRET_PATHS = re.compile(r"((?:(?<!/notices)/(?:share|feeds|accounts/once)|/notices/unsubscribe)/)[^/\s?]+")
 """Addresses whose next part opens something by itself."""
 
 

@@ -14,6 +14,8 @@ from portal.models import TaskRun, User
 
 WATCH = "stores.tasks.find_expiring"
 """The task whose silence everybody has to know of."""
+DELIVERY = "stores.tasks.deliver_notices"
+"""The task whose facts say whether mail can be sent."""
 
 
 @contextmanager
@@ -46,6 +48,11 @@ def interval() -> dt.timedelta:
 def last_watch() -> TaskRun | None:
     """The last run of the watch; None before the first."""
     return TaskRun.objects.filter(task=WATCH).first()
+
+
+def facts_of(task: str) -> dict[str, Any]:
+    """What the last good run of a task did; empty before the first."""
+    return TaskRun.objects.filter(task=task).values_list("facts", flat=True).first() or {}
 
 
 def watch_overdue(run: TaskRun | None, now: dt.datetime) -> bool:

@@ -15,6 +15,7 @@ from providers import testing
 from providers.models import Alert, ConnectionReport, Provider
 from providers.wording import EDITED_MEANWHILE
 from stores import notices, services
+from stores.expiry import Stage
 from stores.locking import locked_version
 from stores.models import Version
 
@@ -133,6 +134,7 @@ def _say(alert: Alert, now: dt.datetime) -> None:
         text=f"{alert.headline}. The connection passed before.{way_back}",
         url=alert.provider.get_absolute_url(),
         now=now,
+        severity=Stage.URGENT,
     )
 
 

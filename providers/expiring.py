@@ -102,4 +102,5 @@ def _tell(
         "ask them, and hand over what they need.",
         url=reverse("providers:share", args=[provider.pk]),
         now=now,
+        severity=stage,
     )

@@ -1,7 +1,8 @@
-"""What every page says of the watch: open cases, unread notices, and whether the watch runs."""
+"""What every page says of the watch: open cases, unread notices, whether the watch runs, and whether what it finds can be told."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.db.models import QuerySet
@@ -28,19 +29,41 @@ class Glance:
 
     def counted(self, team: Team) -> dict[str, tuple[QuerySet[Any], int]]:
         """What is counted, and up to where; a page that counts more adds it to the same query."""
-        return {
+        found: dict[str, tuple[QuerySet[Any], int]] = {
             "open_cases": (Case.objects.open().filter(team=team), MOST),
             "open_alerts": (team.alerts.filter(closed_at=None), MOST),
             "unread_notices": (Notice.objects.inbox(self.user).unread().filter(team=team), MOST),
         }
+        if self.user.is_staff:
+            found["told_nobody"] = (Notice.objects.for_nobody(), MOST)
+        return found
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
         return figures(self.team, self.counted(self.team)) if self.team else {}
 
     @cached_property
+    def told_nobody(self) -> bool:
+        """Whether something of any team could be told to nobody; only administrators of the site are asked to mend that."""
+        if not self.user.is_staff:
+            return False
+        return bool(self.figures["told_nobody"]) if self.team else Notice.objects.for_nobody().exists()
+
+    @cached_property
+    def runs(self) -> dict[str, TaskRun]:
+        """The last runs that pages speak of, by task."""
+        return {run.task: run for run in TaskRun.objects.filter(task__in=(runs.WATCH, runs.DELIVERY))}
+
+    @cached_property
     def run(self) -> TaskRun | None:
-        return runs.last_watch()
+        return self.runs.get(runs.WATCH)
+
+    @cached_property
+    def mail_lost(self) -> dict[str, Any] | None:
+        """Why and since when no mail can be sent; None while it can, as far as is known."""
+        delivery = self.runs.get(runs.DELIVERY)
+        said = delivery.facts.get("lost", {}).get(Notice.Channel.EMAIL) if delivery else None
+        return {"why": said["why"], "since": dt.datetime.fromisoformat(said["since"])} if said else None
 
     @cached_property
     def overdue(self) -> bool:
@@ -58,6 +81,8 @@ def watch(request: HttpRequest) -> dict[str, Any]:
         "has_alerts": lambda: bool(glance.figures.get("open_alerts")),
         "unread_notices": lambda: glance.figures.get("unread_notices"),
         "watch_overdue": lambda: glance.overdue,
+        "mail_lost": lambda: glance.mail_lost,
+        "told_nobody": lambda: glance.told_nobody,
     }
 
 

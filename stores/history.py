@@ -32,6 +32,8 @@ SENTENCES = {
     "version.restored": "restored version {version}",
     "version.staged": "kept version {version} staged",
     "version.uploaded": "uploaded version {version}",
+    "watcher.added": "added an address that is told of it",
+    "watcher.removed": "took out an address that was told of it",
 }
 
 

@@ -13,6 +13,7 @@ from portal.audit import SYSTEM
 from portal.errors import PortalError
 from stores import notices, originals, services, switching
 from stores.drafts import LIFETIME
+from stores.expiry import Stage
 from stores.locking import Gone, locked_version
 from stores.models import Draft, Version
 
@@ -108,4 +109,5 @@ def not_activated(version: Version, error: PortalError, now: dt.datetime) -> Non
         text=f"It was to become active on {instant:%d %B %Y, %H:%M} UTC. {error.sentence}",
         url=reverse("stores:version", args=[version.pk]),
         now=now,
+        severity=Stage.URGENT,
     )

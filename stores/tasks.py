@@ -8,9 +8,9 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from portal.runs import WATCH, recorded
+from portal.runs import DELIVERY, WATCH, facts_of, recorded
 from stores import cases, housekeeping, notices, watch
-from stores.notices import delivery
+from stores.notices import delivery, summary
 
 
 @shared_task(name=WATCH)
@@ -21,13 +21,22 @@ def find_expiring() -> None:
         facts.update(dataclasses.asdict(watch.find_due(now)))
 
 
-@shared_task
+@shared_task(name=DELIVERY)
 def deliver_notices() -> None:
     """Sends what was queued."""
-    now = timezone.now()
-    with recorded("stores.tasks.deliver_notices", now) as facts:
+    now, before = timezone.now(), facts_of(DELIVERY)
+    with recorded(DELIVERY, now) as facts:
         notices.tell_again(now)
-        facts.update(dataclasses.asdict(delivery.deliver(now)))
+        done = delivery.deliver(now)
+        facts.update(dataclasses.asdict(done), lost=delivery.lost_since(done, before.get("lost", {}), now))
+
+
+@shared_task
+def send_summaries() -> None:
+    """Queues the weekly summaries whose hour has come."""
+    now = timezone.now()
+    with recorded("stores.tasks.send_summaries", now) as facts:
+        facts["rows"] = summary.send_due(now)
 
 
 @shared_task

@@ -18,7 +18,7 @@ from portal.permissions import RANK, Action
 from providers.models import Host, Provider, SharePage
 from stores import drafts, webhooks
 from stores.inspection import inspect
-from stores.models import Case, Feed, Flag, Notice, WebhookAttempt
+from stores.models import Case, Feed, Flag, Notice, Watcher, WebhookAttempt
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
 from tests.providers.samples import samples_of
@@ -26,10 +26,10 @@ from tests.providers.samples import samples_of
 OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
 PUBLIC = {"favicon", "health_live", "health_ready", "metrics"} | {
-    "handover", "handover_installed", "handover_trust", "handover_certificate", "feed_calendar", "feed_notices",
+    "handover", "handover_installed", "handover_trust", "handover_certificate", "feed_calendar", "feed_notices", "unsubscribe",
 }  # fmt: skip
-"""Open on purpose: share pages are for people without an account, feeds for programs; both are opened by a secret
-(tests/providers/test_sharing.py, tests/stores/test_feeds.py)."""
+"""Open on purpose: share pages and the way out of mails are for people without an account, feeds for programs; all are opened by a
+secret (tests/providers/test_sharing.py, tests/stores/test_feeds.py, tests/stores/test_unsubscribe.py)."""
 
 
 Guard = tuple[Action, type[models.Model] | None]
@@ -110,6 +110,9 @@ def samples(cast: Cast) -> dict[type[models.Model], models.Model]:
             channel="portal",
             created_at=NOW,
             due_at=NOW,
+        ),
+        Watcher.objects.create(
+            team=cast.team, certificate=version.certificate, email="w@example.org", added_at=NOW
         ),
         provider,
         *samples_of(version, provider),

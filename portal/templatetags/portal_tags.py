@@ -127,6 +127,12 @@ def visible(text: object) -> str:
     return "".join(_visible(character) for character in str(text))
 
 
+@register.filter
+def visible_lines(text: object) -> str:
+    """The same of a text of several lines, which stay lines."""
+    return "\n".join(visible(line) for line in str(text).splitlines())
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in INVISIBLE:
         return character

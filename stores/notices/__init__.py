@@ -88,8 +88,7 @@ def _rows_of(flag: Flag, directory: Directory, now: dt.datetime) -> Iterator[dic
             yield _row(recipient, now, common)
             continue
         log.error("nobody can be told of certificate %s: its team has no owner", certificate.pk)
-        failed = {"state": Notice.State.FAILED, "attempted_at": now, "error": NOBODY}
-        yield common | failed | {"channel": Channel.PORTAL, "recipient": ""}
+        yield _for_nobody(now, common)
 
 
 def _row(recipient: Recipient, now: dt.datetime, common: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +102,12 @@ def _row(recipient: Recipient, now: dt.datetime, common: dict[str, Any]) -> dict
         # What lies in the portal's inbox has arrived.
         row |= {"state": Notice.State.SENT, "sent_at": now, "due_at": now}
     return row
+
+
+def _for_nobody(now: dt.datetime, common: dict[str, Any]) -> dict[str, Any]:
+    """Stands for what could be told to nobody, until it can."""
+    failed = {"state": Notice.State.FAILED, "attempted_at": now, "error": NOBODY}
+    return common | failed | {"channel": Channel.PORTAL, "recipient": ""}
 
 
 def tell(
@@ -129,25 +134,54 @@ def tell(
     said = {"key": key, "title": title, "text": text, "url": url, "severity": severity}
     common = {"team_id": team.pk, "created_at": now, "due_at": due_at} | said
     silent = Preferences.objects.filter(user__in=[person.pk for person in people]).exclude(silent=[])
-    unwanted = {user for user, stages in silent.values_list("user", "silent") if severity in stages}
+    unwanted = {user for user, kinds in silent.values_list("user", "silent") if severity in kinds}
+    if stage == Stage.EXPIRED:
+        unwanted = set()
     told = [Recipient(Channel.PORTAL, person.email, person) for person in people]
     told += [Recipient(Channel.EMAIL, person.email, person) for person in people if person.pk not in unwanted]
     if webhooks:
         hooks = Webhook.objects.filter(team=team, is_enabled=True).values_list("pk", flat=True)
         told += [Recipient(Channel.WEBHOOK, pk, webhook_id=pk) for pk in hooks]
-    bulk.create(Notice, [_row(one, now, common) for one in told], ignore_conflicts=True)
+    rows = [_row(one, now, common) for one in told]
     if not people:
         log.error("nobody can be told of %s: team %s has no owner", key, team.pk)
+        rows.append(_for_nobody(now, common))
+    bulk.create(Notice, rows, ignore_conflicts=True)
     return len(told)
 
 
 def tell_again(now: dt.datetime) -> int:
-    """Tells what could be told to nobody, where there is somebody now; how many flags. Safe to repeat."""
-    found, told = list(_heard_now()[:AGAIN]), 0
+    """Tells what could be told to nobody, where there is somebody now; how many. Safe to repeat."""
+    found, told = list(_heard_now()[:AGAIN]), _tell_messages_again(now)
     while found:
         told += queue_again(found, now)
         last = found[-1].pk
         found = list(_heard_now().filter(pk__gt=last)[:AGAIN]) if len(found) == AGAIN else []
+    return told
+
+
+def _tell_messages_again(now: dt.datetime) -> int:
+    """What is no stage of a version goes to the owners of its team."""
+    owners = Membership.objects.filter(role=Role.OWNER, team=OuterRef("team"), user__is_active=True)
+    missed = (
+        Notice.objects.for_nobody().filter(Exists(owners), flag=None).select_related("team").order_by("pk")
+    )
+    told = 0
+    for row in missed[:AGAIN]:
+        people = Membership.objects.filter(role=Role.OWNER, team=row.team_id, user__is_active=True)
+        said = {
+            "key": row.key,
+            "title": row.title,
+            "text": row.text,
+            "url": row.url,
+            "severity": row.severity,
+        }
+        with transaction.atomic():
+            Notice.objects.filter(pk=row.pk).delete()
+            tell(
+                team=row.team, people=[one.user for one in people.select_related("user")], now=now, webhooks=False, **said
+            )  # fmt: skip
+        told += 1
     return told
 
 

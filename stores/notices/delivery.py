@@ -30,6 +30,7 @@ LONGEST_RUN = 300.0
 LONGEST_SCAN = dt.timedelta(minutes=10)
 """A scan that has not ended by then has died, or is so long that what it has queued had better be sent."""
 GONE = "Its recipient is told no longer: they left the team, or their address was taken out."
+NOT_MADE = Failure("The message could not be made; the portal's log says why.", again=True)
 Send = Callable[[Digest], Failure | None]
 
 
@@ -82,6 +83,8 @@ class Delivered:
     dropped: int = 0
     lost: dict[str, str] = field(default_factory=dict)
     """Channel to why nothing can be sent over it now."""
+    answered: list[str] = field(default_factory=list, compare=False)
+    """Channels over which somebody was reached, be it to refuse a message."""
 
 
 def deliver(now: dt.datetime) -> Delivered:
@@ -173,6 +176,7 @@ def _deliver_one(group: Group, now: dt.datetime, done: Delivered) -> bool:
         _record_sent(mine, now, seconds)
         done.messages += 1
         done.notices += len(rows)
+        _note_answer(group.channel, done)
         return True
     log.warning("a message of %d notices was not sent: %s", len(rows), failure.sentence)
     _record_failure(group, failure, now, seconds, done)
@@ -186,7 +190,7 @@ def _send(send: Send, rows: Sequence[Row], now: dt.datetime) -> Failure | None:
         raise
     except Exception:
         log.exception("a message of %d notices could not be made", len(rows))
-        return Failure("The message could not be made; the portal's log says why.", again=True)
+        return NOT_MADE
 
 
 def _still_on(hook_id: str, mine: NoticeQuerySet, rows: Sequence[Row], done: Delivered) -> Sequence[Row]:
@@ -258,6 +262,8 @@ def _record_failure(
     }
     if failure.server_lost:
         done.lost[group.channel] = failure.sentence
+    elif failure is not NOT_MADE:
+        _note_answer(group.channel, done)
     if failure.server_lost and not failure.unsure:
         # Nobody was asked to take it: it stays due, and goes with all that comes until the server is back.
         done.later += mine.update(attempts=F("attempts") - 1, due_at=now, **said)
@@ -268,3 +274,20 @@ def _record_failure(
             done.later += tried.update(due_at=now + pauses[attempts - 1], **said)
         else:
             done.failed += tried.update(**said | {"state": Notice.State.FAILED})
+
+
+def _note_answer(channel: str, done: Delivered) -> None:
+    if channel not in done.answered:
+        done.answered.append(channel)
+
+
+def lost_since(done: Delivered, before: Mapping[str, Any], now: dt.datetime) -> dict[str, dict[str, str]]:
+    """Channel to why and since when nothing can be sent over it, after a run; `before` is what the run before said.
+
+    A channel stays lost until somebody was reached over it again: a run with nothing to send proves nothing.
+    """
+    found = {channel: said for channel, said in before.items() if channel not in done.answered}
+    for channel, why in done.lost.items():
+        since = found[channel]["since"] if channel in found else now.isoformat()
+        found[channel] = {"why": why, "since": since}
+    return found

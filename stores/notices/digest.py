@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
+from portal.models import User
 from stores.models import Notice, Webhook
 from stores.notices.items import Item, group_of, items_of, most_urgent_first
 from stores.prompts import Prompt, explained_notices
@@ -37,6 +38,11 @@ class Row(NamedTuple):
             self.ends_at.isoformat() if self.ends_at else "",
             self.pk,
         )
+
+    @property
+    def thing(self) -> str:
+        """What it is about: one certificate, however many of its ends are told, or something else."""
+        return self.certificate or self.pk
 
 
 def rows_of(notices: QuerySet[Notice]) -> list[Row]:
@@ -66,8 +72,9 @@ class Digest:
     """The most urgent, at most `MOST_SHOWN`."""
     more: int
     """How many certificates and other things are left out."""
-    user: object | None
+    user: User | None
     webhook: Webhook | None
+    now: dt.datetime
 
     @property
     def message_id(self) -> str:
@@ -92,22 +99,18 @@ def digest_of(rows: Sequence[Row], now: dt.datetime) -> Digest:
     items = most_urgent_first(items_of(found, now, with_notes=True))[:MOST_SHOWN]
     first = found[0]
     return Digest(
-        first.channel, first.recipient, rows, items, _things(rows) - len(items), first.user, first.webhook
-    )
+        first.channel, first.recipient, rows, items, _things(rows) - len(items), first.user, first.webhook, now
+    )  # fmt: skip
 
 
 def _most_urgent(rows: Sequence[Row]) -> list[Row]:
     """The rows of as many certificates and other things as are shown."""
     things: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.rank):
-        if _thing(row) in things or len(things) < MOST_SHOWN:
-            things.setdefault(_thing(row), []).append(row)
+        if row.thing in things or len(things) < MOST_SHOWN:
+            things.setdefault(row.thing, []).append(row)
     return [row for some in things.values() for row in some]
 
 
-def _thing(row: Row) -> str:
-    return row.certificate or row.pk
-
-
 def _things(rows: Iterable[Row]) -> int:
-    return len({_thing(row) for row in rows})
+    return len({row.thing for row in rows})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 from types import SimpleNamespace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -11,8 +12,12 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 
 from portal.templatetags.portal_tags import visible
+from stores.notices import unsubscribe
 from stores.notices.digest import Digest
+from stores.notices.items import Item, Summary
 from stores.notices.outcome import Failure
+from stores.notices.subject import subject_of
+from stores.prompts import Prompt
 
 
 def send(digest: Digest) -> Failure | None:
@@ -35,35 +40,57 @@ def send(digest: Digest) -> Failure | None:
 
 def compose(digest: Digest) -> EmailMultiAlternatives:
     """The message that tells one recipient what a digest says."""
-    subject = _subject(digest)
+    subject, way_out = subject_of(digest), unsubscribe.address_of(digest)
     context = {
         "subject": subject,
-        "items": digest.items,
-        "more": digest.more,
+        "shown": _shown(digest),
+        "more": f"{digest.more:,}" if digest.more > 0 else "",
         "has_ends": bool(digest.ends),
+        "has_account": digest.user is not None,
+        "only_summaries": all(isinstance(item, Summary) for item in digest.items),
+        "way_out": way_out,
         "portal": settings.STOREKEEPER_URL,
         # The tags that say dates look for the reader's zone where a page has it.
         "request": SimpleNamespace(user=digest.user),
     }
-    message = EmailMultiAlternatives(
-        subject=subject,
-        body=render_to_string("emails/notices.txt", context),
-        to=[digest.recipient],
-        headers={"Message-ID": _message_id(digest), "Auto-Submitted": "auto-generated"},
-    )
+    headers = {
+        "Message-ID": _message_id(digest),
+        "Auto-Submitted": "auto-generated",
+        "List-Unsubscribe": f"<{way_out}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    body = render_to_string("emails/notices.txt", context)
+    message = EmailMultiAlternatives(subject=subject, body=body, to=[digest.recipient], headers=headers)
     message.attach_alternative(render_to_string("emails/notices.html", context), "text/html")
     return message
+
+
+class Shown(NamedTuple):
+    """One item as a mail shows it; what a team notes on an issuer is said at the first item that it belongs to."""
+
+    item: Item
+    renewal: str = ""
+    as_above: str = ""
+    """The name of the certificate above at which the same note stands."""
+
+
+def _shown(digest: Digest) -> list[Shown]:
+    said: dict[tuple[str, str], str] = {}
+    found = []
+    for item in digest.items:
+        if not isinstance(item, Prompt) or not item.renewal:
+            found.append(Shown(item))
+            continue
+        note = (item.certificate.team_id, item.issuer)
+        first = said.get(note, "")
+        found.append(Shown(item, "" if first else item.renewal, first))
+        said.setdefault(note, visible(item.certificate.name))
+    return found
 
 
 def _message_id(digest: Digest) -> str:
     """RFC 5322, section 3.6.4."""
     return f"<{digest.message_id}@{urlsplit(settings.STOREKEEPER_URL).hostname}>"
-
-
-def _subject(digest: Digest) -> str:
-    others = len(digest.items) + digest.more - 1
-    more = f", and {others:,} more" if others else ""
-    return " ".join(f"{digest.items[0].headline}{more}".split())
 
 
 def judge(error: OSError) -> Failure:

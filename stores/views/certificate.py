@@ -17,10 +17,12 @@ from portal.permissions import Action, guarded
 from stores import services
 from stores.comparison import compare
 from stores.drawing import Kind, first_to_end
+from stores.figures import counted
 from stores.forms_kept import CertificateForm
 from stores.history import events_of, told
 from stores.locking import Gone
-from stores.models import Case, Certificate, Store, Version
+from stores.models import Case, Certificate, Store, Version, Watcher
+from stores.notices import watchers
 from stores.prompts import explained_versions, prompts_of
 from stores.trusted_on import trusted_on
 from stores.usage import uses_of_one
@@ -90,6 +92,7 @@ def frame(certificate: Certificate, tab: str) -> dict[str, Any]:
         "prompt": next(iter(prompts), None),
         "uses": prompts[0].uses if prompts else uses_of_one(certificate),
         "version_count": kept[0].latest if kept else certificate.versions.count(),
+        "watching": kept[0].watching if kept else certificate.watchers.count(),
     }
 
 
@@ -102,7 +105,8 @@ def _kept(certificate: Certificate) -> list[Any]:
     explained = explained_versions(rows).select_related(
         "certificate__store", "certificate__owner", "created_by"
     )
-    kept = list(explained.annotate(latest=Subquery(latest)).order_by("-number"))
+    watching = counted(Watcher.objects.filter(certificate=OuterRef("certificate")), watchers.MOST)
+    kept = list(explained.annotate(latest=Subquery(latest), watching=watching).order_by("-number"))
     if kept:
         certificate.store, certificate.owner = kept[0].certificate.store, kept[0].certificate.owner
     return kept

@@ -23,11 +23,18 @@ MOST_FAILED = 20
 
 @guarded(Action.SEE)
 def notices(request: HttpRequest, team: Team) -> HttpResponse:
-    """The user's notices of the team, the newest first; for owners also what reached nobody."""
-    rows = explained_notices(_inbox(request, team))
+    """The user's notices of the team, the newest first, `?show=unread` only those; for owners also what could not be told."""
+    unread = request.GET.get("show") == "unread"
+    inbox = _inbox(request, team)
+    rows = explained_notices(inbox.unread() if unread else inbox)
     shown = page(rows, F("created_at"), descending=True, cursor=request.GET.get("cursor", ""))
     items = items_of(shown.rows, timezone.now())
-    context = {"page": shown, "rows": zip(shown.rows, items, strict=True), "failed": _failed(request, team)}
+    context = {
+        "page": shown,
+        "rows": zip(shown.rows, items, strict=True),
+        "unread": unread,
+        "failed": _failed(request, team),
+    }
     return render(request, "stores/notices.html", context)
 
 

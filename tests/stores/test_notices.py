@@ -84,7 +84,7 @@ class TestMessage:
         assert deliver(NOW) == Delivered(messages=2, notices=4)
         assert sorted(mailbox.recipients) == [cast.editor.email, cast.owner.email]
         to_owner = mailbox.messages[mailbox.recipients.index(cast.owner.email)]
-        assert to_owner["Subject"] == "client-0 fails in 20 days, and 2 more"
+        assert to_owner["Subject"] == "3 certificates fail within 20 days: client-0, client-1, client-2"
         assert all(f"client-{number} fails" in text_of(to_owner) for number in range(3))
         assert "client-3" not in text_of(to_owner)
 
@@ -128,8 +128,10 @@ class TestMessage:
         watch.find_due(NOW)
         deliver(NOW)
         (message,) = mailbox.messages
-        assert "And 3 more." in text_of(message)
-        assert message["Subject"].endswith(", and 52 more")
+        assert "And 3 more; the most urgent stand above" in text_of(message)
+        assert (
+            message["Subject"] == "53 certificates fail within 5 days: client-00, client-01, client-02, ..."
+        )
 
 
 class TestOutcome:
@@ -342,7 +344,7 @@ class TestInbox:
         assert notice.read_at == NOW
         page = client.get("/notices/").content.decode()
         assert "orders-client fails in 5 days" in page
-        assert "unread" not in page
+        assert 'class="visually-hidden"> unread' not in page
 
     def test_all_are_read_at_once_in_the_team_shown(self, cast: Cast) -> None:
         Membership.objects.create(team=cast.other_team, user=cast.owner, role=Role.OWNER)
@@ -371,7 +373,7 @@ class TestInbox:
         watch.stop(version, NOW)
         page = client_of(cast.owner).get("/notices/").content.decode()
         assert "Done" in page
-        assert "unread" not in page
+        assert 'class="visually-hidden"> unread' not in page
 
     def test_what_could_not_be_delivered_is_shown_to_owners(self, cast: Cast) -> None:
         due(cast.team, owner=cast.editor)
