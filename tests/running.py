@@ -122,7 +122,7 @@ def _database(address: str) -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def empty_redis(address: str) -> str:
+def _empty_redis(address: str) -> str:
     """The address of an empty Redis database of this test process."""
     own = urlunsplit(urlsplit(address)._replace(path=f"/{8 + WORKER % 8}"))
     redis.Redis.from_url(own).flushdb()
@@ -143,5 +143,5 @@ def portal_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         if environment.get("DATABASE_URL"):
             environment["DATABASE_URL"] = stack.enter_context(_database(environment["DATABASE_URL"]))
         if environment.get("REDIS_URL"):
-            environment["REDIS_URL"] = empty_redis(environment["REDIS_URL"])
+            environment["REDIS_URL"] = _empty_redis(environment["REDIS_URL"])
         yield environment

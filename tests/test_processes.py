@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import http.cookiejar
-import os
 import re
 import time
 import urllib.parse
@@ -13,14 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.mail_server import Mailbox, MailServer
 from tests.material import mint
-from tests.running import RunningPortal, empty_redis, start, wait_for
+from tests.running import RunningPortal, start, wait_for
 
 PASSWORD = "correct horse battery staple"
 TASKS = ("find_expiring", "deliver_notices")
@@ -67,29 +65,15 @@ def mailbox() -> Iterator[Mailbox]:
     server.stop()
 
 
-@pytest.fixture(params=["file-system broker", "Redis"])
-def environment(
-    request: pytest.FixtureRequest, portal_environment: dict[str, str], mailbox: Mailbox
-) -> dict[str, str]:
-    """The portal with a watch that looks every second, and a mail server."""
-    portal_environment.pop("REDIS_URL", None)
-    if request.param == "Redis":
-        portal_environment["REDIS_URL"] = reachable_redis()
+@pytest.fixture
+def environment(portal_environment: dict[str, str], mailbox: Mailbox) -> dict[str, str]:
+    """The portal on the parts under test, with a watch that looks every second, and a mail server."""
     return portal_environment | {
         "STOREKEEPER_EXPIRY_INTERVAL": "1",
         "STOREKEEPER_SMTP_HOST": "127.0.0.1",
         "STOREKEEPER_SMTP_PORT": str(mailbox.port),
         "STOREKEEPER_SMTP_SECURITY": "none",
     }
-
-
-def reachable_redis() -> str:
-    """An empty database of the Redis server under test, or of the one on the usual port."""
-    address = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379"
-    try:
-        return empty_redis(address)
-    except redis.ConnectionError:
-        pytest.skip(f"no Redis answers at {address}: start one there, or name one with REDIS_URL")
 
 
 def signed_in(portal: RunningPortal) -> Visitor:
