@@ -19,7 +19,7 @@ else:
     _ModelForm = forms.ModelForm
 
 
-def _zones() -> list[tuple[str, str]]:
+def zones() -> list[tuple[str, str]]:
     """Zones named after a place; the others are old names of these."""
     places = sorted(
         name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")
@@ -35,7 +35,7 @@ class ProfileForm(StyledForm, _ModelForm):
     )
     time_zone = forms.ChoiceField(
         label="Time zone",
-        choices=_zones,
+        choices=zones,
         required=False,
         help_text="Times are shown in it; files and mails say UTC.",
     )

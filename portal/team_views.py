@@ -1,4 +1,4 @@
-"""The pages of a team: members, tokens, policy, audit."""
+"""The pages of a team: members, tokens, audit."""
 
 from __future__ import annotations
 
@@ -128,12 +128,6 @@ def revoke_token(request: HttpRequest, token: ApiToken) -> HttpResponse:
     tokens.revoke(token=token, actor=actor_of(request), now=timezone.now())
     messages.success(request, f"The token {token.name} works no longer.")
     return redirect("portal:tokens")
-
-
-@guarded(Action.SEE)
-def policy(request: HttpRequest, team: Team) -> HttpResponse:
-    """When the team is told, for reading."""
-    return render(request, "portal/policy.html")
 
 
 @guarded(Action.MANAGE_TEAM)

@@ -32,7 +32,6 @@ portal_patterns = [
     path("team/members/<str:id>/invite/", team_views.invite_again, name="invite_again"),
     path("team/members/<str:id>/role/", team_views.change_role, name="change_role"),
     path("team/members/<str:id>/remove/", team_views.remove_member, name="remove_member"),
-    path("team/policy/", team_views.policy, name="policy"),
     path("team/tokens/", team_views.api_tokens, name="tokens"),
     path("team/tokens/<str:id>/revoke/", team_views.revoke_token, name="revoke_token"),
     path("team/audit/", team_views.audit, name="audit"),

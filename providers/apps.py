@@ -9,9 +9,9 @@ class ProvidersConfig(AppConfig):
     name = "providers"
 
     def ready(self) -> None:
-        from providers import alerts, endings, overlaps, pin_breaks, proving, rehearsals
+        from providers import alerts, endings, expiring, overlaps, pin_breaks, proving, rehearsals
         from providers.usage import find, find_of_store, search, used
-        from stores import proof, switching, theirs, trusted_on, usage, warning
+        from stores import policy_change, proof, switching, theirs, trusted_on, usage, warning
 
         usage.announce(find, of_store=find_of_store, used=used, search=search)
         switching.announce(gate=rehearsals.held, follower=alerts.follow, rehearser=rehearsals)
@@ -20,3 +20,4 @@ class ProvidersConfig(AppConfig):
         theirs.announce(endings.their_ends)
         trusted_on.announce(overlaps.trusted_on)
         warning.announce(pin_breaks.warnings)
+        policy_change.announce(expiring.rejudge)

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.urls import reverse
 
-from portal.models import User
+from portal.models import Team, User
 from providers.endings_seen import ending_of
 from providers.models import Provider
 from stores import expiry, notices
@@ -48,6 +48,13 @@ def find_due(now: dt.datetime, batch: int = BATCH) -> Found:
                 log.exception("the server of provider %s could not be judged; it stays due", provider.pk)
                 found.failed += 1
     return found
+
+
+def rejudge(team: Team, now: dt.datetime) -> int:
+    """The team's policy has changed: the servers of its providers are due, and judged anew; how many. What was told is not told again."""
+    ended = Q(server_next_stage_at=None, server_stage=Stage.EXPIRED)
+    rows = Provider.objects.filter(team=team, server_ends_at__isnull=False).exclude(ended)
+    return rows.update(server_next_stage_at=now)
 
 
 def _batches(now: dt.datetime, size: int) -> Iterator[list[Provider]]:

@@ -42,6 +42,13 @@ class Stage(StrEnum):
 
 _ORDER: dict[Stage, int] = {stage: place for place, stage in enumerate(Stage)}
 
+WORDS: dict[Stage, str] = {
+    Stage.NOTICE: "Expires soon",
+    Stage.WARNING: "Warning",
+    Stage.URGENT: "Urgent",
+    Stage.EXPIRED: "Expired",
+}
+"""What people read."""
 BEFORE_END: dict[Stage, tuple[int, int]] = {
     Stage.NOTICE: (60, 3),
     Stage.WARNING: (30, 6),
@@ -51,11 +58,19 @@ BEFORE_END: dict[Stage, tuple[int, int]] = {
 LONGEST_DAYS = 3650
 
 
+class StageError(ValueError):
+    """Days that make no sense, and the stage at whose field the sentence belongs."""
+
+    def __init__(self, stage: Stage, sentence: str) -> None:
+        super().__init__(sentence)
+        self.stage = stage
+
+
 @dataclass(frozen=True)
 class Policy:
     """A team's own days before the end at which each stage begins.
 
-    None keeps the default, which follows the lifetime. Raises ValueError with a sentence for the form when a
+    None keeps the default, which follows the lifetime. Raises StageError with a sentence for the form when a
     number is out of range or a stage would begin before the one that it follows.
     """
 
@@ -76,16 +91,19 @@ class Policy:
     def _check_range(self, stage: Stage) -> None:
         days = self.own_days(stage)
         if days is not None and not 0 < days <= LONGEST_DAYS:
-            raise ValueError(
-                f"The stage {stage} must begin 1 to {LONGEST_DAYS:,} days before the end, not {days:,}."
+            raise StageError(
+                stage,
+                f"“{WORDS[stage]}” must begin 1 to {LONGEST_DAYS:,} days before the end, not {days:,}.",
             )
 
     def _check_order(self, earlier: Stage, later: Stage) -> None:
         first, second = (self._longest(stage) for stage in (earlier, later))
         if second > first:
-            raise ValueError(
-                f"The stage {later} begins {second} days before the end, which is earlier than the stage "
-                f"{earlier} ({first} days). Set {later} to at most {first} days, or {earlier} to at least {second}."
+            raise StageError(
+                earlier if self.own_days(later) is None else later,
+                f"“{WORDS[later]}” begins {second} days before the end, which is earlier than "
+                f"“{WORDS[earlier]}” ({first} days). "
+                f"Set “{WORDS[later]}” to at most {first} days, or “{WORDS[earlier]}” to at least {second}.",
             )
 
     def _longest(self, stage: Stage) -> int:

@@ -21,7 +21,8 @@ AT_ANY_HOUR = (Stage.URGENT, Stage.EXPIRED)
 """Stages that do not wait for quiet hours to end."""
 SUMMARY_HOUR = dt.time(8)
 """When the weekly summary is made, by the team's clock."""
-_ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+LONGEST_ADDRESS = 254
+_ADDRESS = re.compile(r"[^@\s<>,;\x00-\x1f\x7f]+@[^@\s<>,;\x00-\x1f\x7f]+")
 
 
 class Audience(StrEnum):
@@ -80,7 +81,7 @@ class TeamPolicy:
         if len(self.addresses) > MOST_ADDRESSES:
             raise ValueError(f"At most {MOST_ADDRESSES} extra addresses are told, not {len(self.addresses)}.")
         for address in self.addresses:
-            if not _ADDRESS.fullmatch(address):
+            if len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address):
                 raise ValueError(f"{address!r:.100} is not an e-mail address.")
         if self.quiet and self.quiet[0] == self.quiet[1]:
             raise ValueError("Quiet hours have to end at another time than they begin.")

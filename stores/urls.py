@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from stores.views import (
+    ahead,
     cases,
     certificate,
     dashboard,
@@ -14,6 +15,7 @@ from stores.views import (
     mail,
     metrics,
     notices,
+    policy,
     store,
     upload,
     version,
@@ -26,6 +28,7 @@ urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("replace/", cases.cases, name="cases"),
     path("notices/", notices.notices, name="notices"),
+    path("notices/ahead/", ahead.coming, name="ahead"),
     path("notices/read/", notices.read_all, name="notices_read"),
     path("notices/preferences/", mail.preferences, name="preferences"),
     path("notices/unsubscribe/<str:token>/", mail.unsubscribe, name="unsubscribe"),
@@ -34,6 +37,8 @@ urlpatterns = [
     path("notices/feeds/<str:id>/revoke/", feeds.revoke, name="feed_revoke"),
     path("feeds/<str:token>/calendar.ics", feeds.calendar_of, name="feed_calendar"),
     path("feeds/<str:token>/notices.atom", feeds.notices_of, name="feed_notices"),
+    path("team/policy/", policy.policy, name="policy"),
+    path("team/policy/edit/", policy.edit, name="policy_edit"),
     path("metrics", metrics.metrics, name="metrics"),
     path("certificates/new/", upload.new, name="upload"),
     path("certificates/review/<str:id>/", upload.review, name="review"),

@@ -76,15 +76,15 @@ def test_a_default_stage_is_drawn_forward_when_the_next_one_begins_earlier() -> 
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({"warning": 61}, "Set warning to at most 60 days, or notice to at least 61"),
-        ({"notice": 20}, "Set warning to at most 20 days, or notice to at least 30"),
+        ({"warning": 61}, "Set “Warning” to at most 60 days, or “Expires soon” to at least 61"),
+        ({"notice": 20}, "Set “Warning” to at most 20 days, or “Expires soon” to at least 30"),
         (
             {"notice": 40, "warning": 10, "urgent": 11},
-            "Set urgent to at most 10 days, or warning to at least 11",
+            "Set “Urgent” to at most 10 days, or “Warning” to at least 11",
         ),
-        ({"urgent": 0}, "urgent must begin 1 to 3,650 days before the end, not 0"),
-        ({"notice": 3651}, "notice must begin 1 to 3,650 days before the end, not 3,651"),
-        ({"warning": -5}, "warning must begin 1 to 3,650 days before the end, not -5"),
+        ({"urgent": 0}, "“Urgent” must begin 1 to 3,650 days before the end, not 0"),
+        ({"notice": 3651}, "“Expires soon” must begin 1 to 3,650 days before the end, not 3,651"),
+        ({"warning": -5}, "“Warning” must begin 1 to 3,650 days before the end, not -5"),
     ],
 )
 def test_a_policy_out_of_order_is_refused_in_words(numbers: dict[str, int], words: str) -> None:

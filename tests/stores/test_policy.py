@@ -38,7 +38,7 @@ class TestKept:
     @pytest.mark.parametrize(
         ("kept", "sentence"),
         [
-            ({"notice": 5}, "stage warning begins 30 days"),
+            ({"notice": 5}, "“Warning” begins 30 days"),
             ({"zone": "Europe/Atlantis"}, "is not a time zone"),
             ({"zone": "../etc/passwd"}, "is not a time zone"),
             ({"addresses": ["not an address"]}, "is not an e-mail address"),
