@@ -155,9 +155,12 @@ def _lines(item: Item) -> Iterator[str]:
     yield _harmless(item.headline)
     if isinstance(item, Message):
         yield _harmless(item.text)
+        yield _harmless(f"Team {item.team.name}.")
         yield _absolute(item.url)
         return
-    yield _harmless(f"{local(item.ends_at, None)}, {item.reason}. In {item.certificate.store.name}.")
+    certificate = item.certificate
+    where = f"In {certificate.store.name}, team {certificate.team.name}."
+    yield _harmless(f"{local(item.ends_at, None)}, {item.reason}. {where}")
     yield _harmless(
         f"Used by {_names(item)}." if item.uses else "Nothing uses it. Delete it, and nobody is told again."
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from portal import vault
@@ -272,6 +274,18 @@ class TestRoles:
     def test_the_tab_is_for_those_who_see_addresses(self, cast: Cast) -> None:
         assert 'href="/team/webhooks/"' in text(client_of(cast.editor).get("/team/"))
         assert 'href="/team/webhooks/"' not in text(client_of(cast.viewer).get("/team/"))
+
+    def test_the_list_asks_the_same_few_questions_for_many(self, cast: Cast, receiver: Receiver) -> None:
+        counts = []
+        for more in (1, 15):
+            for number in range(more):
+                channel.send_test(hooked(cast, receiver, name=f"{more}-{number}")[0], NOW)
+            browser = client_of(cast.owner)
+            browser.get("/team/")
+            with CaptureQueriesContext(connection) as counted:
+                assert text(browser.get("/team/webhooks/")).count("Arrived") == more + (more > 1)
+            counts.append(len(counted))
+        assert counts[0] == counts[1] <= 12
 
     def test_a_team_sees_its_own_alone(self, cast: Cast, receiver: Receiver) -> None:
         hooked(cast, receiver)

@@ -196,7 +196,7 @@ class TestChats:
         words = self.words(told(receiver))
         for part in (
             "orders-client fails in 5 days",
-            "6 Jun 2026, 12:00 UTC, when the certificate itself ends. In key store.",
+            "6 Jun 2026, 12:00 UTC, when the certificate itself ends. In key store, team Payments.",
             "Used by orders-client API.",
             "How to renew here: Ask the PKI desk.",
             f"\nhttp://localhost:8000/certificates/{version.certificate.pk}/replace/",
