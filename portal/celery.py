@@ -22,11 +22,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+AT_ONCE = ("find expiring", "deliver notices")
+
+
 def watch_at_once(**kwargs: Any) -> None:
-    """The watch does not wait for its first interval to pass: a portal that was just started looks round at once."""
-    app.send_task(
-        "stores.tasks.find_expiring", expires=app.conf.beat_schedule["find expiring"]["options"]["expires"]
-    )
+    """What must not be silent does not wait for its first interval to pass: a portal that was just started looks round at once."""
+    for entry in (app.conf.beat_schedule[name] for name in AT_ONCE):
+        app.send_task(entry["task"], expires=entry["options"]["expires"])
 
 
 beat_init.connect(watch_at_once)

@@ -19,6 +19,9 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.outbound import OutboundError
+from portal.posting import Url
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DATABASE_SCHEMES = ("postgresql://", "postgres://", "sqlite://")
@@ -124,6 +127,17 @@ def secret(name: str, default: str = "") -> str:
     if not content:
         raise ImproperlyConfigured(f"{name}_FILE names {file}, which is empty.")
     return content
+
+
+def secret_address(name: str) -> str:
+    """An address with a path that only we may know, or empty."""
+    value = secret(name)
+    try:
+        if value:
+            Url.read(value)
+    except OutboundError as error:
+        raise ImproperlyConfigured(f"{name} cannot be used. {error.sentence}") from None
+    return value
 
 
 def kept_secret(name: str, file: Path) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -9,6 +14,19 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from portal import runs
+from portal.models import TaskRun
+from portal.sign_of_life import failure_of
+
+Figures = Callable[[dt.datetime], dict[str, Any]]
+"""What else is worth knowing, in a few cheap queries; nothing that only some may see."""
+
+_figures: list[Figures] = []
+
+
+def announce(figures: Figures) -> None:
+    """Called once by each app that has something to say of how it stands."""
+    if figures not in _figures:
+        _figures.append(figures)
 
 
 @login_not_required
@@ -23,13 +41,29 @@ def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 @transaction.non_atomic_requests
 def ready(request: HttpRequest) -> HttpResponse:
-    """503 while the database cannot be read, or when the watch is overdue by two intervals."""
-    now = timezone.now()
+    """503 while the database cannot be read, or when the watch or the delivery is silent for two intervals."""
     try:
-        run = runs.last_watch()
-        overdue = runs.watch_overdue(run, now)
+        said = _said(timezone.now())
     except DatabaseError:
-        return JsonResponse({"ready": False, "database": "gone", "watch": "unknown"}, status=503)
-    last = run.finished_at.isoformat() if run and run.finished_at else None
-    said = {"ready": not overdue, "database": "ok", "watch": "overdue" if overdue else "ok", "last_run": last}
-    return JsonResponse(said, status=503 if overdue else 200)
+        unknown = {"watch": "unknown", "delivery": "unknown"}
+        return JsonResponse({"ready": False, "database": "gone", **unknown}, status=503)
+    return JsonResponse(said, status=200 if said["ready"] else 503)
+
+
+def _said(now: dt.datetime) -> dict[str, Any]:
+    pulse = runs.Pulse(now)
+    last, silent = pulse.runs, {"watch": pulse.watch_overdue, "delivery": pulse.delivery_overdue}
+    said: dict[str, Any] = {"ready": not any(silent.values()), "database": "ok"}
+    said |= {name: "overdue" if overdue else "ok" for name, overdue in silent.items()}
+    said |= _run("run", last.get(runs.WATCH)) | _run("delivery", last.get(runs.DELIVERY))
+    if settings.STOREKEEPER_PING_URL:
+        said["signal"] = "failed" if failure_of(last.get(runs.SIGNAL)) else "ok"
+    for figures in _figures:
+        said |= figures(now)
+    return said
+
+
+def _run(name: str, run: TaskRun | None) -> dict[str, Any]:
+    """The end of the last good run and how long it took."""
+    ended = run.finished_at.isoformat() if run and run.finished_at else None
+    return {f"last_{name}": ended, f"last_{name}_seconds": run.seconds if run else None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -205,10 +204,6 @@ class TaskRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} at {self.started_at:%Y-%m-%d %H:%M}"
-
-    def is_overdue(self, now: dt.datetime, interval: dt.timedelta) -> bool:
-        """No good run for two intervals (DESIGN section 10)."""
-        return self.finished_at is None or now - self.finished_at > 2 * interval
 
 
 class ApiToken(Named):

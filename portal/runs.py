@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +14,12 @@ from django.conf import settings
 from portal.models import TaskRun, User
 
 WATCH = "stores.tasks.find_expiring"
-"""The task whose silence everybody has to know of."""
 DELIVERY = "stores.tasks.deliver_notices"
-"""The task whose facts say whether mail can be sent."""
+"""The two tasks whose silence everybody has to know of."""
+SIGNAL = "portal.sign_of_life"
+"""No task of its own: what is sent out after each good run of the watch."""
+LONGEST_DELIVERY = dt.timedelta(minutes=5)
+"""So long a run of the delivery may take: a mail server can be slow without being down."""
 
 
 @contextmanager
@@ -45,6 +49,11 @@ def interval() -> dt.timedelta:
     return dt.timedelta(seconds=settings.STOREKEEPER_EXPIRY_INTERVAL)
 
 
+def delivery_interval() -> dt.timedelta:
+    """The time between two runs of the delivery."""
+    return dt.timedelta(seconds=settings.DELIVERY_INTERVAL)
+
+
 def last_watch() -> TaskRun | None:
     """The last run of the watch; None before the first."""
     return TaskRun.objects.filter(task=WATCH).first()
@@ -55,9 +64,37 @@ def facts_of(task: str) -> dict[str, Any]:
     return TaskRun.objects.filter(task=task).values_list("facts", flat=True).first() or {}
 
 
-def watch_overdue(run: TaskRun | None, now: dt.datetime) -> bool:
-    """No good run of the watch for two intervals; before the first run the portal's age counts."""
-    if run is not None and run.finished_at is not None:
-        return run.is_overdue(now, interval())
-    begun = User.objects.order_by("pk").values_list("date_joined", flat=True).first()
-    return begun is not None and now - begun > 2 * interval()
+class Pulse:
+    """Whether what everybody has to rely on runs, as seen at `now`. Asks when it is asked: once, twice before a first run."""
+
+    def __init__(self, now: dt.datetime) -> None:
+        self.now = now
+
+    @cached_property
+    def runs(self) -> dict[str, TaskRun]:
+        """The last runs by task; those that never ran are missing."""
+        return {run.task: run for run in TaskRun.objects.filter(task__in=(WATCH, DELIVERY, SIGNAL))}
+
+    @property
+    def watch_overdue(self) -> bool:
+        """No good run of the watch for two intervals."""
+        return self._is_silent(WATCH, 2 * interval())
+
+    @property
+    def delivery_overdue(self) -> bool:
+        """No run of the delivery begun for two intervals, or none ended well for as long as one may take beside them."""
+        run, longest = self.runs.get(DELIVERY), 2 * delivery_interval()
+        if run is not None and self.now - run.started_at > longest:
+            return True
+        return self._is_silent(DELIVERY, longest + LONGEST_DELIVERY)
+
+    def _is_silent(self, task: str, longest: dt.timedelta) -> bool:
+        """Nothing has ended well for so long; before the first run the portal's age counts."""
+        run = self.runs.get(task)
+        since = run.finished_at if run and run.finished_at else self._begun
+        return since is not None and self.now - since > longest
+
+    @cached_property
+    def _begun(self) -> dt.datetime | None:
+        """When the portal got its first user."""
+        return User.objects.order_by("pk").values_list("date_joined", flat=True).first()

@@ -52,6 +52,9 @@ STOREKEEPER_KEYS = env.kept_secret("STOREKEEPER_KEYS", STOREKEEPER_KEYS_FILE)
 STOREKEEPER_PASSWORD_SYMBOLS = env.choice("STOREKEEPER_PASSWORD_SYMBOLS", ("refuse", "warn"), "refuse")
 STOREKEEPER_EXPIRY_INTERVAL = env.number("STOREKEEPER_EXPIRY_INTERVAL", 600, 1, 86_400)
 """Seconds between two runs of the expiry task."""
+DELIVERY_INTERVAL = min(60, STOREKEEPER_EXPIRY_INTERVAL)
+STOREKEEPER_PING_URL = env.secret_address("STOREKEEPER_PING_URL")
+"""Asked after each good run of the expiry task, so that somebody else notices when there is none; empty for nobody."""
 STOREKEEPER_TEST_INTERVAL = env.number("STOREKEEPER_TEST_INTERVAL", 86_400, 60, 2_592_000)
 """Seconds between two tests of one provider by the drift watch."""
 STOREKEEPER_METRICS_TOKEN = env.secret("STOREKEEPER_METRICS_TOKEN")
@@ -193,7 +196,7 @@ CELERY_BEAT_SCHEDULE = {
     "find expiring": _every(
         "stores.tasks.find_expiring", STOREKEEPER_EXPIRY_INTERVAL, STOREKEEPER_EXPIRY_INTERVAL
     ),
-    "deliver notices": _every("stores.tasks.deliver_notices", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
+    "deliver notices": _every("stores.tasks.deliver_notices", DELIVERY_INTERVAL, 60),
     "send summaries": _every("stores.tasks.send_summaries", 600, 600),
     "settle cases": _every("stores.tasks.settle_cases", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
     "activate what is due": _every("stores.tasks.activate_due", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),

@@ -21,4 +21,8 @@ class StoresConfig(AppConfig):
     name = "stores"
 
     def ready(self) -> None:
+        from portal import health
+        from stores import standing
+
+        health.announce(standing.figures)
         post_migrate.connect(install_guards, sender=self)

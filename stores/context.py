@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from portal import runs
 from portal.errors import PortalError
-from portal.models import TaskRun, Team, User
+from portal.models import Team, User
 from portal.permissions import current_team
+from portal.runs import DELIVERY, Pulse
 from stores.figures import Figure, figures
 from stores.models import Case, Notice
 
@@ -50,24 +50,15 @@ class Glance:
         return bool(self.figures["told_nobody"]) if self.team else Notice.objects.for_nobody().exists()
 
     @cached_property
-    def runs(self) -> dict[str, TaskRun]:
-        """The last runs that pages speak of, by task."""
-        return {run.task: run for run in TaskRun.objects.filter(task__in=(runs.WATCH, runs.DELIVERY))}
-
-    @cached_property
-    def run(self) -> TaskRun | None:
-        return self.runs.get(runs.WATCH)
+    def pulse(self) -> Pulse:
+        return Pulse(timezone.now())
 
     @cached_property
     def mail_lost(self) -> dict[str, Any] | None:
         """Why and since when no mail can be sent; None while it can, as far as is known."""
-        delivery = self.runs.get(runs.DELIVERY)
+        delivery = self.pulse.runs.get(DELIVERY)
         said = delivery.facts.get("lost", {}).get(Notice.Channel.EMAIL) if delivery else None
         return {"why": said["why"], "since": dt.datetime.fromisoformat(said["since"])} if said else None
-
-    @cached_property
-    def overdue(self) -> bool:
-        return runs.watch_overdue(self.run, timezone.now())
 
 
 def watch(request: HttpRequest) -> dict[str, Any]:
@@ -80,7 +71,8 @@ def watch(request: HttpRequest) -> dict[str, Any]:
         "open_cases": lambda: glance.figures.get("open_cases"),
         "has_alerts": lambda: bool(glance.figures.get("open_alerts")),
         "unread_notices": lambda: glance.figures.get("unread_notices"),
-        "watch_overdue": lambda: glance.overdue,
+        "watch_overdue": lambda: glance.pulse.watch_overdue,
+        "delivery_overdue": lambda: glance.pulse.delivery_overdue,
         "mail_lost": lambda: glance.mail_lost,
         "told_nobody": lambda: glance.told_nobody,
     }

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from portal import sign_of_life
 from portal.runs import DELIVERY, WATCH, facts_of, recorded
 from stores import cases, housekeeping, notices, watch
 from stores.notices import delivery, summary
@@ -15,10 +16,11 @@ from stores.notices import delivery, summary
 
 @shared_task(name=WATCH)
 def find_expiring() -> None:
-    """Flags what came nearer to its end."""
+    """Flags what came nearer to its end; a run that went well gives a sign of life."""
     now = timezone.now()
     with recorded(WATCH, now) as facts:
         facts.update(dataclasses.asdict(watch.find_due(now)))
+    sign_of_life.give(timezone.now())
 
 
 @shared_task(name=DELIVERY)

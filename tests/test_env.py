@@ -201,6 +201,12 @@ class TestDatabase:
     def test_a_redis_address_is_one(self, refused: Callable[..., str], value: str) -> None:
         assert "s3cret" not in refused(lambda: env.redis("NAME"), value)
 
+    @pytest.mark.parametrize(
+        "value", ["hc.example.org/s3cret", "ftp://x/s3cret", "https://x/s3cret y", "https://u:s3cret@x/"]
+    )
+    def test_a_secret_address_is_one(self, refused: Callable[..., str], value: str) -> None:
+        assert "s3cret" not in refused(lambda: env.secret_address("NAME"), value)
+
 
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -216,6 +222,7 @@ class TestDatabase:
         ("SECRET_KEY_FILE", "/nowhere"),
         ("DATABASE_URL", "oracle://x/y"),
         ("REDIS_URL", "http://x"),
+        ("STOREKEEPER_PING_URL", "hc.example.org/ping"),
     ],
 )
 def test_a_command_ends_with_one_sentence_on_nonsense(name: str, value: str) -> None:
@@ -234,5 +241,9 @@ def test_every_name_is_explained() -> None:
     first_cells = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     explained = re.findall(r"`([A-Z0-9_]+)`(¹?)", first_cells)
     assert {name for _, name in read} == {name for name, _ in explained}
-    from_file = {name for reader, name in read if reader in ("secret", "kept_secret", "database", "redis")}
+    from_file = {
+        name
+        for reader, name in read
+        if reader in ("secret", "secret_address", "kept_secret", "database", "redis")
+    }
     assert from_file == {name for name, mark in explained if mark}

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.mail_server import Mailbox, MailServer
 from tests.material import mint
+from tests.receiver import Receiver, receiving
 from tests.running import RunningPortal, start, wait_for
 
 PASSWORD = "correct horse battery staple"
@@ -66,13 +67,25 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def environment(portal_environment: dict[str, str], mailbox: Mailbox) -> dict[str, str]:
-    """The portal on the parts under test, with a watch that looks every second, and a mail server."""
+def receiver() -> Iterator[Receiver]:
+    """Whoever waits for the portal's sign of life."""
+    with receiving() as waits:
+        yield waits
+
+
+@pytest.fixture
+def environment(
+    portal_environment: dict[str, str], mailbox: Mailbox, receiver: Receiver, tmp_path: Path
+) -> dict[str, str]:
+    """The portal on the parts under test, with a watch that looks every second, a mail server, and who waits for its sign of life."""
+    (tmp_path / "ping").write_text(receiver.url)
     return portal_environment | {
         "STOREKEEPER_EXPIRY_INTERVAL": "1",
         "STOREKEEPER_SMTP_HOST": "127.0.0.1",
         "STOREKEEPER_SMTP_PORT": str(mailbox.port),
         "STOREKEEPER_SMTP_SECURITY": "none",
+        "STOREKEEPER_OUTBOUND_ALLOW": "127.0.0.0/8",
+        "STOREKEEPER_PING_URL_FILE": str(tmp_path / "ping"),
     }
 
 
@@ -117,7 +130,7 @@ def ran_twice_more(visitor: Visitor) -> bool:
 
 @pytest.mark.slow
 def test_a_certificate_that_is_due_is_flagged_and_told_once(
-    environment: dict[str, str], mailbox: Mailbox, tmp_path: Path
+    environment: dict[str, str], mailbox: Mailbox, receiver: Receiver, tmp_path: Path
 ) -> None:
     with start(environment, tmp_path / "first.log") as portal:
         portal.wait_until_ready()
@@ -140,4 +153,8 @@ def test_a_certificate_that_is_due_is_flagged_and_told_once(
         assert found["storekeeper_task_rows", "find_expiring", "flags"] == 0
         assert found["storekeeper_notices", "waiting"] == found["storekeeper_notices", "sending"] == 0
         assert "Traceback" not in portal.output
+        assert found["storekeeper_signal_failed",] == 0
+        assert "s3cret" not in portal.output
     assert len(mailbox.messages) == 1
+    assert len(receiver.requests) >= 3
+    assert {request.path for request in receiver.requests} == {"/in?key=s3cret-part"}

@@ -87,6 +87,13 @@ def in_words(instant: dt.datetime | None, now: dt.datetime | None = None) -> str
     return "now"
 
 
+@register.filter
+def took(seconds: float | None) -> str:
+    """A duration: "9 ms", "2.3 s"."""
+    seconds = seconds or 0.0
+    return f"{seconds:,.1f} s" if seconds >= 1 else f"{round(1000 * seconds)} ms"
+
+
 def local(instant: dt.datetime, request: HttpRequest | None) -> str:
     """The instant in the zone of the user, else UTC."""
     name = getattr(getattr(request, "user", None), "time_zone", "") or "UTC"

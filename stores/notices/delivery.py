@@ -25,7 +25,7 @@ from stores.querysets import NoticeQuerySet
 log = logging.getLogger("storekeeper")
 STUCK_AFTER = dt.timedelta(minutes=15)
 """A sender that has not said how it went by then has died."""
-LONGEST_RUN = 300.0
+LONGEST_RUN = runs.LONGEST_DELIVERY.total_seconds()
 """Seconds, well below STUCK_AFTER, so that nothing counts as stuck while this run still holds it."""
 LONGEST_SCAN = dt.timedelta(minutes=10)
 """A scan that has not ended by then has died, or is so long that what it has queued had better be sent."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from portal import runs
 from portal.models import Team, User
 from portal.permissions import Action, allowed, guarded
 from stores.context import MOST, Glance
 from stores.models import Case, Certificate, Notice, Store, Version
 from stores.prompts import Prompt, Row, explained_cases, explained_versions, prompts_of
+from stores.standing import next_due
 from stores.theirs import TheirEnd, their_ends
 
 ROWS = 8
 MOST_KEPT = 10_000
+WAITING = (Notice.State.WAITING, Notice.State.SENDING)
 
 
 class WideGlance(Glance):
@@ -31,7 +35,7 @@ class WideGlance(Glance):
             "changes": (team.changes.all(), MOST),
             "mine": (Case.objects.open().filter(team=team, owner=self.user), MOST),
             "staged": (Version.objects.filter(team=team, state=Version.State.STAGED), MOST),
-            "waiting": (notices.filter(state__in=(Notice.State.WAITING, Notice.State.SENDING)), MOST),
+            "waiting": (notices.filter(state__in=WAITING), MOST),
             "failed": (notices.filter(state=Notice.State.FAILED), MOST),
             "certificates": (Certificate.objects.filter(team=team), MOST_KEPT),
             "stores": (Store.objects.filter(team=team), MOST_KEPT),
@@ -46,13 +50,26 @@ def dashboard(request: HttpRequest, team: Team) -> HttpResponse:
     """What fails next, first; an empty portal says what to do first."""
     now, glance = timezone.now(), WideGlance(team, cast(User, request.user))
     request._glance = glance  # type: ignore[attr-defined]
-    context: dict[str, Any] = {"figures": glance.figures, "run": glance.run}
-    if glance.run:
-        context["milliseconds"] = round(1000 * (glance.run.seconds or 0))
+    context: dict[str, Any] = {"figures": glance.figures} | _watch(glance, now)
     if glance.figures["certificates"]:
         prompts = fails_next(team, now, addresses=allowed(request.user, Action.SEE_ADDRESSES, team))
-        context |= {"first": next(iter(prompts), None), "then": prompts[1:], "next_due": next_due()}
+        context |= {"first": next(iter(prompts), None), "then": prompts[1:]}
     return render(request, "stores/dashboard.html", context)
+
+
+def _watch(glance: Glance, now: dt.datetime) -> dict[str, Any]:
+    """What the card on the watch says."""
+    last, due = glance.pulse.runs, next_due()
+    oldest = Notice.objects.filter(team=glance.team, state__in=WAITING).order_by("created_at")
+    return {
+        "run": last.get(runs.WATCH),
+        "delivery": last.get(runs.DELIVERY),
+        "signal": last.get(runs.SIGNAL) if settings.STOREKEEPER_PING_URL else None,
+        "next_due": due,
+        "lags": due and due <= now,
+        "lags_much": due and now - due > 2 * runs.interval(),
+        "oldest": oldest.values_list("created_at", flat=True).first() if glance.figures["waiting"] else None,
+    }
 
 
 def fails_next(team: Team, now: dt.datetime, *, addresses: bool) -> list[Prompt | TheirEnd]:
@@ -70,9 +87,3 @@ def _ours(team: Team, now: dt.datetime) -> list[Prompt]:
         quiet = quiet.exclude(certificate__in=[row.certificate_id for row in rows if isinstance(row, Case)])
         rows += explained_versions(quiet.order_by("certificate__fails_at", "certificate"))[: ROWS - len(rows)]
     return prompts_of(rows, now)
-
-
-def next_due() -> dt.datetime | None:
-    """When the watch has something to flag again."""
-    due = Version.objects.current().filter(next_stage_at__isnull=False).order_by("next_stage_at", "pk")
-    return due.values_list("next_stage_at", flat=True).first()

@@ -15,8 +15,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from portal import runs
 from portal.models import TaskRun
+from portal.sign_of_life import failure_of
 from stores.expiry import Stage
-from stores.models import Case, Notice
+from stores.models import Case
+from stores.standing import standing
 
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")
 
@@ -30,7 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry = CollectorRegistry()
     _add_runs(registry)
     _add_cases(registry)
-    _add_notices(registry)
+    _add_standing(registry)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -50,10 +52,13 @@ def _is_local(request: HttpRequest) -> bool:
 
 
 def _add_runs(registry: CollectorRegistry) -> None:
-    overdue = Gauge(
-        "storekeeper_watch_overdue", "1 when the watch has not run for two intervals.", registry=registry
-    )
-    overdue.set(runs.watch_overdue(runs.last_watch(), timezone.now()))
+    pulse = runs.Pulse(timezone.now())
+    watch, delivery = pulse.watch_overdue, pulse.delivery_overdue
+    _add(registry, "watch_overdue", "1 when the watch has not run for two intervals.", watch)
+    _add(registry, "delivery_overdue", "1 when the delivery has not run for two intervals.", delivery)
+    if settings.STOREKEEPER_PING_URL:
+        failure = failure_of(pulse.runs.get(runs.SIGNAL))
+        _add(registry, "signal_failed", "1 when the last sign of life could not be sent.", bool(failure))
     finished = _by_task("storekeeper_task_finished_timestamp_seconds", "End of the last good run.", registry)
     seconds = _by_task("storekeeper_task_duration_seconds", "Duration of the last good run.", registry)
     facts = Gauge("storekeeper_task_rows", "What the last good run did.", ("task", "what"), registry=registry)
@@ -78,7 +83,38 @@ def _add_cases(registry: CollectorRegistry) -> None:
         gauge.labels(stage.value).set(found.get(stage.value, 0))
 
 
-def _add_notices(registry: CollectorRegistry) -> None:
+def _add_standing(registry: CollectorRegistry) -> None:
+    stands = standing(timezone.now())
+    _add(
+        registry,
+        "watch_lag_seconds",
+        "How long the version that is longest due has not been judged.",
+        stands.lag,
+    )
+    if stands.next_due:
+        _add(
+            registry,
+            "watch_next_due_timestamp_seconds",
+            "When the watch has something to flag again.",
+            stands.next_due.timestamp(),
+        )
     gauge = Gauge("storekeeper_notices", "Notices that are not sent.", ("state",), registry=registry)
-    for state in (Notice.State.WAITING, Notice.State.SENDING, Notice.State.FAILED):
-        gauge.labels(state.value).set(Notice.objects.filter(state=state).count())
+    for state, count in stands.notices.items():
+        gauge.labels(state).set(count)
+    _add(
+        registry,
+        "notices_oldest_seconds",
+        "How long the oldest waiting notice has been queued.",
+        stands.oldest_age,
+    )
+    _add(
+        registry,
+        "notices_late_seconds",
+        "How long the notice that is longest due has not been sent.",
+        stands.lateness,
+    )
+
+
+def _add(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
+    """One figure without a label."""
+    Gauge(f"storekeeper_{name}", text, registry=registry).set(value)

@@ -7,9 +7,10 @@ import datetime as dt
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 from portal.models import TaskRun, User
-from portal.runs import WATCH
+from portal.runs import DELIVERY, SIGNAL, WATCH
 from providers.models import Provider
 from stores import watch
 from stores.models import Certificate, Notice, Store, Version
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.usefixtures("now")
 
 
 def ran(at: dt.datetime = NOW, **facts: int) -> TaskRun:
-    """A good run of the watch."""
+    """A good run of the watch, and one of the delivery."""
+    delivered = {"started_at": at, "finished_at": at, "seconds": 1.24}
+    TaskRun.objects.update_or_create(task=DELIVERY, defaults=delivered)
     run, _ = TaskRun.objects.update_or_create(
         task=WATCH, defaults={"started_at": at, "finished_at": at, "seconds": 0.009, "facts": facts}
     )
@@ -160,11 +163,46 @@ class TestTheWatch:
         assert "Running" in page
         assert "2 minutes ago, 9 ms, 3 flagged" in page
         assert "in 30 days" in page.split("Next due")[1]
+        assert "<dd>2 minutes ago, 1.2 s</dd>" in page
+
+    def test_what_is_due_and_not_judged_is_said(self, cast: Cast) -> None:
+        ran()
+        version = watched(cast.team, Link("leaf", end=90))
+        said = {1: "1 minute ago, with the next run", 21: "21 minutes ago, not judged yet"}
+        for minutes, words in said.items():
+            Version.objects.filter(pk=version.pk).update(next_stage_at=NOW - dt.timedelta(minutes=minutes))
+            assert words in main_of(cast.owner)
+
+    def test_a_delivery_that_is_silent_is_a_banner_for_everybody_on_every_page(self, cast: Cast) -> None:
+        watched(cast.team, Link("leaf", end=90))
+        ran()
+        TaskRun.objects.filter(task=DELIVERY).update(started_at=NOW - dt.timedelta(minutes=3))
+        for user in (cast.viewer, cast.outsider):
+            for address in ("/", "/replace/", "/notices/"):
+                assert "Notices are not being sent" in client_of(user).get(address).content.decode()
+        assert "Not sending" in main_of(cast.viewer)
+        TaskRun.objects.filter(task=WATCH).update(finished_at=NOW - dt.timedelta(hours=1))
+        page = page_of(cast.viewer)
+        assert page.count('class="banner"') == 1
+        assert "The watch is not running" in page
+
+    def test_a_signal_that_could_not_be_sent_is_said(self, cast: Cast, settings: Settings) -> None:
+        watched(cast.team, Link("leaf", end=90))
+        ran()
+        assert "Signal" not in main_of(cast.owner)
+        settings.STOREKEEPER_PING_URL = "https://hc.example.org/secret"
+        facts = {"failure": "Nothing listens on 192.0.2.7, port 443."}
+        run = TaskRun.objects.create(task=SIGNAL, started_at=NOW, facts=facts)
+        assert "the signal could not be sent: Nothing listens on 192.0.2.7, port 443." in main_of(cast.editor)
+        assert "192.0.2.7" not in main_of(cast.viewer)
+        assert "the signal could not be sent" in main_of(cast.viewer)
+        TaskRun.objects.filter(pk=run.pk).update(facts={"failure": ""}, finished_at=NOW)
+        assert "sent now" in main_of(cast.viewer).split("Signal")[1]
 
     def test_notices_that_wait_and_that_failed_are_counted(self, cast: Cast) -> None:
         watched(cast.team, Link("leaf", end=5))
         watch.find_due(NOW)
-        assert "1 waiting, 0 failed" in main_of(cast.owner)
+        assert "1 waiting, 0 failed<br><small>the oldest queued now</small>" in main_of(cast.owner)
         Notice.objects.filter(channel="email").update(state=Notice.State.FAILED)
         assert "0 waiting, <a" in main_of(cast.owner)
         assert "1 failed" in main_of(cast.owner)
