@@ -12,7 +12,7 @@ from portal.models import AuditEvent, Team, User
 
 FACTS = frozenset({
     "version", "sha256", "serial", "format", "store", "certificate", "provider", "old_name", "new_name", "role", "member",
-    "stage", "fails_at", "because", "findings", "reason", "key_id", "count", "activate_at", "rows", "token_name", "changed",
+    "stage", "fails_at", "because", "findings", "reason", "key_id", "count", "activate_at", "until", "rows", "token_name", "changed",
     "chain", "message", "email",
 })  # fmt: skip
 """What may be recorded. A fact of another name is a programming error."""

@@ -198,7 +198,7 @@ CELERY_BEAT_SCHEDULE = {
     ),
     "deliver notices": _every("stores.tasks.deliver_notices", DELIVERY_INTERVAL, 60),
     "send summaries": _every("stores.tasks.send_summaries", 600, 600),
-    "settle cases": _every("stores.tasks.settle_cases", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
+    "tend cases": _every("stores.tasks.tend_cases", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
     "activate what is due": _every("stores.tasks.activate_due", min(60, STOREKEEPER_EXPIRY_INTERVAL), 60),
     "discard unconfirmed": _every("stores.tasks.discard_unconfirmed", 3600, 3600),
     "remove orphaned files": _every("stores.tasks.remove_orphaned_files", 86_400, 86_400),

@@ -23,15 +23,21 @@ User = Provider | Host
 
 def find(certificates: Collection[Certificate]) -> list[Use]:
     """All uses of these certificates by providers and hosts, in two queries."""
-    known = {certificate.pk for certificate in certificates}
-    in_store: defaultdict[str, list[str]] = defaultdict(list)
-    for certificate in certificates:
-        in_store[certificate.store_id].append(certificate.pk)
     users: Iterable[User] = (
         *Provider.objects.that_use(certificates).defer("sealed_password", "description"),
         *Host.objects.that_use(certificates).defer("description"),
     )
-    return [_use(user, one, how) for user in users for one, how in _pairs(user, in_store) if one in known]
+    return [_use(user, one, how) for user, one, how in paired(users, certificates)]
+
+
+def paired(users: Iterable[User], certificates: Collection[Certificate]) -> Iterator[tuple[User, str, str]]:
+    """Each user beside the id of each of these certificates that it uses, and how."""
+    known = {certificate.pk for certificate in certificates}
+    in_store: defaultdict[str, list[str]] = defaultdict(list)
+    for certificate in certificates:
+        in_store[certificate.store_id].append(certificate.pk)
+    for user in users:
+        yield from ((user, one, how) for one, how in _pairs(user, in_store) if one in known)
 
 
 def find_of_store(store: Store) -> list[Use]:

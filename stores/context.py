@@ -30,7 +30,7 @@ class Glance:
     def counted(self, team: Team) -> dict[str, tuple[QuerySet[Any], int]]:
         """What is counted, and up to where; a page that counts more adds it to the same query."""
         found: dict[str, tuple[QuerySet[Any], int]] = {
-            "open_cases": (Case.objects.open().filter(team=team), MOST),
+            "open_cases": (Case.objects.filter(team=team).awake(timezone.now()), MOST),
             "open_alerts": (team.alerts.filter(closed_at=None), MOST),
             "unread_notices": (Notice.objects.inbox(self.user).unread().filter(team=team), MOST),
         }

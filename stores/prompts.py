@@ -7,13 +7,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from django.db.models import Count, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case as Choice
+from django.db.models import (
+    Count,
+    F,
+    FilteredRelation,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from portal.templatetags.portal_tags import STATES, in_words, visible
 from stores import issuers
 from stores.expiry import Stage
 from stores.models import Case, Certificate, ChainCertificate, Flag, Notice, Version
+from stores.querysets import CaseQuerySet
 from stores.usage import Use, uses_of
 
 Part = Literal["itself", "link", "bundle", "anchor"]
@@ -106,14 +120,23 @@ Row = Case | Version | Notice | Certificate
 """What a prompt can be made of, once it is explained."""
 
 
-def explained_cases(cases: QuerySet[Case]) -> QuerySet[Case]:
-    """Cases with all that `prompts_of` says of them, still one query."""
-    flag = (
-        Flag.objects.open().filter(version=OuterRef("version"), ends_at=OuterRef("fails_at")).order_by("pk")
-    )
-    named = {name: Subquery(flag.values(name)[:1]) for name in ("ends_name", "ends_sha256")}
-    related = cases.select_related("certificate__store", "owner").defer("certificate__search_text")
-    return _explained(related.annotate(**named), "version")
+def explained_cases(cases: CaseQuerySet) -> QuerySet[Case]:
+    """Cases with all that `prompts_of` says of them, and who has them, still one query."""
+    flag = Flag.objects.filter(version=OuterRef("version"), ends_at=OuterRef("fails_at")).order_by("pk")
+    # What ends no later than the version before it is not flagged yet, but named already.
+    same_end = {"version__fails_at": F("fails_at")}
+    named = {
+        f"ends_{name}": Coalesce(
+            Subquery(flag.values(f"ends_{name}")[:1]),
+            Choice(When(**same_end, then=F(f"version__fails_{name}"))),
+            Value(""),
+            output_field=TextField(),
+        )
+        for name in ("name", "sha256")
+    }
+    numbers = {"successor_number": F("successor__number"), "successor_since": F("successor__activated_at")}
+    related = cases.with_holders().select_related("certificate__store").defer("certificate__search_text")
+    return _explained(related.annotate(**named, **numbers), "version")
 
 
 def explained_versions(versions: QuerySet[Version]) -> QuerySet[Version]:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stores.models import Version
@@ -18,12 +19,14 @@ class Standing:
 
     title: str
     url: str
+    test_url: str
+    """Where a test of it is asked for, by POST."""
     seen_at: dt.datetime | None
     """None: not yet."""
 
 
-Prover = Callable[[Version], list[Standing]]
-"""All users of the version's certificate that can be reached from here."""
+Prover = Callable[[Sequence[Version]], Mapping[str, list[Standing]]]
+"""Id of each version to all users of its certificate that can be reached from here; a constant number of queries."""
 _provers: list[Prover] = []
 
 
@@ -33,7 +36,21 @@ def announce(prover: Prover) -> None:
         _provers.append(prover)
 
 
+def standings_of(versions: Sequence[Version]) -> dict[str, list[Standing]]:
+    """Id of each version to everybody who uses its certificate and can be reached from here, those not seen yet in front.
+
+    The versions carry their certificates and stores.
+    """
+    found: defaultdict[str, list[Standing]] = defaultdict(list)
+    for prover in _provers if versions else ():
+        for version, standings in prover(versions).items():
+            found[version] += standings
+    return {
+        version.pk: sorted(found[version.pk], key=lambda one: (one.seen_at is not None, one.title))
+        for version in versions
+    }
+
+
 def standings(version: Version) -> list[Standing]:
-    """Everybody who uses the version's certificate and can be reached from here, those who were not seen yet in front."""
-    found = [standing for prover in _provers for standing in prover(version)]
-    return sorted(found, key=lambda one: (one.seen_at is not None, one.title))
+    """The same of one version."""
+    return standings_of([version])[version.pk]

@@ -9,9 +9,9 @@ import re
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from portal.models import Team, User
+from portal.models import Membership, Team, User
 from portal.names import fold
 
 if TYPE_CHECKING:
@@ -102,6 +102,31 @@ class CaseQuerySet(models.QuerySet["Case"]):
     def awake(self, now: dt.datetime) -> Self:
         """Open and not snoozed."""
         return self.open().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=now))
+
+    def asleep(self, now: dt.datetime) -> Self:
+        """Open and snoozed."""
+        return self.open().filter(snoozed_until__gt=now)
+
+    def to_wake(self, now: dt.datetime) -> Self:
+        """Those whose snooze is over, with those who have them; read from a partial index."""
+        due = self.open().filter(snoozed_until__isnull=False, snoozed_until__lte=now)
+        return due.with_holders().select_related("team").order_by("snoozed_until", "pk")
+
+    def with_holders(self) -> Self:
+        """With all that `Case.holder` reads."""
+        return self.select_related("owner", "certificate__owner").annotate(
+            owner_belongs=_belongs("owner"), certificate_owner_belongs=_belongs("certificate__owner")
+        )
+
+    def held_by(self, user: User) -> Self:
+        """Those that the user has, a member of the team: as `Case.holder`."""
+        return self.filter(Q(owner=user) | Q(certificate__owner=user) & ~_belongs("owner"))
+
+
+def _belongs(who: str) -> Exists:
+    """Whether this one is a member of the row's team, and active."""
+    members = Membership.objects.filter(team=OuterRef("team"), user=OuterRef(who), user__is_active=True)
+    return Exists(members)
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

@@ -51,14 +51,22 @@ def edit_store(*, store: Store, name: str, description: str, actor: Actor) -> St
 
 @transaction.atomic
 def edit_certificate(
-    *, certificate: Certificate, name: str, description: str, owner: User | None, actor: Actor
+    *,
+    certificate: Certificate,
+    name: str,
+    description: str,
+    owner: User | None,
+    actor: Actor,
+    now: dt.datetime,
 ) -> Certificate:
     """Renames or hands to another owner; nothing that refers to the certificate breaks."""
     certificate = locked_certificate(certificate)
     old_name, certificate.name = certificate.name, name
+    old_owner, new_owner = certificate.owner_id, owner.pk if owner else None
     certificate.description, certificate.owner = description, owner
     save_named(certificate, f"The store has a certificate “{name}” already. Type another name.", "name")
-    cases.hand_over(certificate, owner)
+    if new_owner != old_owner:
+        cases.hand_over(certificate, owner, actor, now)
     refresh(certificate)
     audit.record(
         actor,

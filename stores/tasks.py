@@ -67,8 +67,9 @@ def activate_due() -> None:
 
 
 @shared_task
-def settle_cases() -> None:
-    """Closes the cases whose replacement was seen everywhere."""
+def tend_cases() -> None:
+    """Wakes the cases whose snooze is over, and closes those whose replacement was seen everywhere."""
     now = timezone.now()
-    with recorded("stores.tasks.settle_cases", now) as facts:
-        facts["rows"] = cases.settle_all(now)
+    with recorded("stores.tasks.tend_cases", now) as facts:
+        facts["woken"] = cases.wake_due(now)
+        facts["closed"] = cases.settle_all(now)

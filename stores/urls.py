@@ -6,6 +6,7 @@ from django.urls import path
 
 from stores.views import (
     ahead,
+    case,
     cases,
     certificate,
     dashboard,
@@ -16,6 +17,7 @@ from stores.views import (
     metrics,
     notices,
     policy,
+    renewal,
     store,
     upload,
     version,
@@ -27,6 +29,14 @@ app_name = "stores"
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("replace/", cases.cases, name="cases"),
+    path("replace/<str:id>/", case.case, name="case"),
+    path("replace/<str:id>/take/", case.take, name="case_take"),
+    path("replace/<str:id>/hand/", case.hand, name="case_hand"),
+    path("replace/<str:id>/note/", case.note, name="case_note"),
+    path("replace/<str:id>/snooze/", case.snooze, name="case_snooze"),
+    path("replace/<str:id>/wake/", case.wake, name="case_wake"),
+    path("team/renewal/", renewal.notes, name="renewal"),
+    path("team/renewal/<str:id>/", renewal.note, name="renewal_note"),
     path("notices/", notices.notices, name="notices"),
     path("notices/ahead/", ahead.coming, name="ahead"),
     path("notices/read/", notices.read_all, name="notices_read"),
@@ -50,6 +60,7 @@ urlpatterns = [
     path("certificates/<str:id>/used-by/", certificate.used_by, name="certificate_used_by"),
     path("certificates/<str:id>/history/", certificate.history, name="certificate_history"),
     path("certificates/<str:id>/compare/", certificate.compared, name="certificate_compare"),
+    path("certificates/<str:id>/renewal/", renewal.of_certificate, name="certificate_renewal"),
     path("certificates/<str:id>/edit/", certificate.edit, name="certificate_edit"),
     path("certificates/<str:id>/watchers/", watchers.watchers, name="watchers"),
     path("certificates/watchers/<str:id>/remove/", watchers.remove, name="watcher_remove"),

@@ -18,7 +18,7 @@ from portal.permissions import RANK, Action
 from providers.models import Host, Provider, SharePage
 from stores import drafts, webhooks
 from stores.inspection import inspect
-from stores.models import Case, Feed, Flag, Notice, Watcher, WebhookAttempt
+from stores.models import Case, Feed, Flag, IssuerNote, Notice, Watcher, WebhookAttempt
 from tests.cast import Cast, client_of, kept, pem_upload
 from tests.material import NOW, mint
 from tests.providers.samples import samples_of
@@ -134,6 +134,9 @@ def more_samples(cast: Cast) -> list[models.Model]:
     return [
         SharePage.objects.create(
             team=cast.team, provider=provider, token_sha256="0" * 64, created_at=NOW, expires_at=NOW
+        ),
+        IssuerNote.objects.create(
+            team=cast.team, issuer="CN=x", issuer_sha256="0" * 64, text="Ask.", updated_at=NOW
         ),
         ApiToken.objects.create(
             team=cast.team, name="pipeline", token_sha256="0" * 64, role=Role.VIEWER, created_by=cast.owner

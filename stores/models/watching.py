@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth import get_user_model
 from django.db import models
@@ -14,6 +14,9 @@ from portal.models import Team, id_field
 from stores.expiry import Stage
 from stores.models.keeping import Certificate, Version
 from stores.querysets import CaseQuerySet, FlagQuerySet
+
+if TYPE_CHECKING:
+    from portal.models import User as Person
 
 User = get_user_model()
 
@@ -99,6 +102,26 @@ class Case(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("stores:case", args=[self.pk])
+
+    @property
+    def holder(self) -> Person | None:
+        """Who has it: its owner, else that of the certificate, while a member of the team; None: the team's owners.
+
+        Of rows that were read `with_holders`.
+        """
+        row: Any = self
+        if row.owner_belongs:
+            return self.owner
+        return self.certificate.owner if row.certificate_owner_belongs else None
+
+    @property
+    def left_by(self) -> Person | None:
+        """Who had it and is no member of the team any more; None for nobody."""
+        return self.owner if self.owner_id and not getattr(self, "owner_belongs", True) else None
+
+    def is_asleep(self, now: dt.datetime) -> bool:
+        """Whether it is snoozed."""
+        return self.closed_at is None and self.snoozed_until is not None and self.snoozed_until > now
 
     @property
     def confirmations(self) -> list[dict[str, Any]]:

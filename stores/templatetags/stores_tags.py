@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from django import template
 from django.template.context import Context
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html, format_html_join, urlize
 from django.utils.safestring import SafeString
 
-from portal.templatetags.portal_tags import in_words, local, state
+from portal.templatetags.portal_tags import in_words, local, state, visible
 from stores.drawing import Drawing, Kind, Link, Shown, draw
 from stores.prompts import Prompt
 from stores.watch import policy_of
@@ -69,3 +69,10 @@ def day(context: Context, instant: dt.datetime | None) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', instant.isoformat(), exact, exact.partition(",")[0]
     )
+
+
+@register.filter
+def with_links(text: str) -> SafeString:
+    """Plain text that somebody typed, line by line, the addresses in it as links; nothing else in it means anything to a browser."""
+    lines = (SafeString(urlize(visible(line), nofollow=True, autoescape=True)) for line in text.splitlines())
+    return format_html_join(SafeString("<br>"), "{}", ((line,) for line in lines))

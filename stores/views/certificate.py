@@ -29,15 +29,17 @@ from stores.usage import uses_of_one
 
 REFUSED = 422
 SIZE = 20
+MOST_CASES = 20
 
 
 @guarded(Action.SEE, Certificate)
 def overview(request: HttpRequest, certificate: Certificate) -> HttpResponse:
     """When it fails and why, its chain, who uses it, and the facts."""
-    context = frame(certificate, "overview")
+    context = frame(certificate, "overview", whole=True)
     if certificate.store.kind == Store.Kind.TRUST:
         context["trusted_on"] = trusted_on(Certificate.objects.filter(pk=certificate.pk))
-    context["case"] = Case.objects.open().filter(certificate=certificate).first()
+    case = Case.objects.open().filter(certificate=certificate).with_holders()
+    context["case"] = case.annotate(successor_number=F("successor__number")).first()
     shown = context["active"] or next(iter(context["staged"]), None)
     if shown:
         told_live = {"expires_soon"}
@@ -71,19 +73,16 @@ def history(request: HttpRequest, certificate: Certificate) -> HttpResponse:
         descending=True,
         cursor=request.GET.get("cursor", ""),
     )
-    told_rows = [told(event) for event in shown.rows]
-    return render(
-        request,
-        "stores/certificate_history.html",
-        frame(certificate, "history") | {"page": shown, "happenings": told_rows},
-    )
+    context = frame(certificate, "history") | {"page": shown, "happenings": [told(one) for one in shown.rows]}
+    context["cases"] = certificate.cases.order_by("-opened_at", "pk")[:MOST_CASES]
+    return render(request, "stores/certificate_history.html", context)
 
 
-def frame(certificate: Certificate, tab: str) -> dict[str, Any]:
-    """What every tab shows: the state above, and the counts on the tabs."""
-    kept = _kept(certificate)
+def frame(certificate: Certificate, tab: str, *, whole: bool = False) -> dict[str, Any]:
+    """What every tab shows: the state above, and the counts on the tabs; `whole` with findings and the note on the issuer."""
+    kept = _kept(certificate, whole)
     active = [one for one in kept if one.state == Version.State.ACTIVE]
-    prompts = prompts_of(active, timezone.now())
+    prompts = prompts_of(active, timezone.now(), with_notes=whole)
     return {
         "certificate": certificate,
         "tab": tab,
@@ -96,7 +95,7 @@ def frame(certificate: Certificate, tab: str) -> dict[str, Any]:
     }
 
 
-def _kept(certificate: Certificate) -> list[Any]:
+def _kept(certificate: Certificate, whole: bool) -> list[Any]:
     """Active and staged versions, the newest first; store and owner of the certificate are read along."""
     latest = (
         Version.objects.filter(certificate=OuterRef("certificate")).order_by("-number").values("number")[:1]
@@ -105,6 +104,8 @@ def _kept(certificate: Certificate) -> list[Any]:
     explained = explained_versions(rows).select_related(
         "certificate__store", "certificate__owner", "created_by"
     )
+    if whole:
+        explained = explained.defer(None).defer("sealed_key", "certificate__search_text")
     watching = counted(Watcher.objects.filter(certificate=OuterRef("certificate")), watchers.MOST)
     kept = list(explained.annotate(latest=Subquery(latest), watching=watching).order_by("-number"))
     if kept:
@@ -169,7 +170,9 @@ def edit(request: HttpRequest, certificate: Certificate) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         try:
-            services.edit_certificate(certificate=certificate, actor=actor_of(request), **form.cleaned_data)
+            services.edit_certificate(
+                certificate=certificate, actor=actor_of(request), now=timezone.now(), **form.cleaned_data
+            )
         except Gone:
             raise
         except Conflict as error:

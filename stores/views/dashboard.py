@@ -29,11 +29,13 @@ class WideGlance(Glance):
     """What the dashboard counts beside what every page counts, in the same query."""
 
     def counted(self, team: Team) -> dict[str, tuple[QuerySet[Any], int]]:
-        notices = Notice.objects.filter(team=team)
+        notices, cases, now = Notice.objects.filter(team=team), Case.objects.filter(team=team), timezone.now()
         more: dict[str, tuple[QuerySet[Any], int]] = {
             "theirs": (team.providers.exclude(server_stage=""), MOST),
             "changes": (team.changes.all(), MOST),
-            "mine": (Case.objects.open().filter(team=team, owner=self.user), MOST),
+            "mine": (cases.awake(now).held_by(self.user), MOST),
+            "snoozed": (cases.asleep(now), MOST),
+            "unproven": (cases.awake(now).filter(successor__isnull=False), MOST),
             "staged": (Version.objects.filter(team=team, state=Version.State.STAGED), MOST),
             "waiting": (notices.filter(state__in=WAITING), MOST),
             "failed": (notices.filter(state=Notice.State.FAILED), MOST),
@@ -79,8 +81,8 @@ def fails_next(team: Team, now: dt.datetime, *, addresses: bool) -> list[Prompt 
 
 
 def _ours(team: Team, now: dt.datetime) -> list[Prompt]:
-    """Open cases, and where these are few what ends after them."""
-    open_cases = Case.objects.open().filter(team=team).order_by("fails_at", "pk")
+    """Open cases, but for those that only wait for proof, and where these are few what ends after them."""
+    open_cases = Case.objects.open().filter(team=team, successor=None).order_by("fails_at", "pk")
     rows: list[Row] = list(explained_cases(open_cases)[:ROWS])
     if len(rows) < ROWS:
         quiet = Version.objects.current().filter(certificate__team=team, certificate__fails_at__isnull=False)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from portal.models import User
 from stores import drafts
 from stores.inspection import inspect
+from stores.models import IssuerNote
 from tests.browser.conftest import DESKTOP, PHONE, Visit
 from tests.browser.world import World, days, make_world
 from tests.cast import Cast, pem_upload
@@ -59,6 +60,8 @@ def addresses(world: World) -> list[str]:
             world.provider,
             world.host,
             world.cast.team,
+            world.cases[0],
+            IssuerNote.objects.get(team=world.cast.team),
             *world.tested,
         )
     }
@@ -70,6 +73,9 @@ def addresses(world: World) -> list[str]:
     return [
         *dict.fromkeys(found),
         *reports_of(world),
+        *(case.get_absolute_url() for case in world.cases),
+        "/replace/?state=snoozed",
+        "/replace/?state=closed",
         review_of(world),
         world.shared,
         "/share/wrong/",

@@ -9,10 +9,11 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.audit import Actor
 from providers import sharing
 from providers.models import ConnectionReport, Host, Overlap, Provider
-from stores import feeds, watch, webhooks
-from stores.models import Feed, Version, Webhook, WebhookAttempt
+from stores import case_work, feeds, issuers, watch, webhooks
+from stores.models import Case, Feed, Version, Webhook, WebhookAttempt
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.reported import HOST, UNTRUSTED, reported
@@ -35,6 +36,8 @@ class World:
     """Address of the share page of the provider."""
     reports: tuple[ConnectionReport, ConnectionReport]
     """A test that failed, and a later one that passed."""
+    cases: tuple[Case, ...]
+    """One that is taken, one that is snoozed, one that waits for proof, and one that is closed."""
 
 
 def days(number: float) -> dt.datetime:
@@ -98,7 +101,39 @@ def make_world(cast: Cast) -> World:
     shared = reverse("providers:handover", args=[token])
     reports = make_reports(cast, provider, root)
     feeds.make(team=cast.team, scope=Feed.Scope.MINE, actor=cast.actor, now=now)
-    return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports)
+    worked = make_cases(cast, urgent, root, now)
+    return World(cast, urgent, bundle, provider, host, root, tuple(tested), shared, reports, worked)
+
+
+def make_cases(cast: Cast, urgent: Version, root: Minted, now: dt.datetime) -> tuple[Case, ...]:
+    """What people have done about the cases that the watch has opened."""
+    team, editor = cast.team, Actor(cast.editor)
+    taken, snoozed, waiting = (
+        Case.objects.open().get(certificate__name=name)
+        for name in ("orders-client", "ledger-client", "billing-client")
+    )
+    how = "Ask at https://pki.example.org/request, or mail pki@example.org.\nIt takes two days; the owner of the cost centre signs."
+    issuer = issuers.issuer_of(urgent.certificate)
+    issuers.write_note(team=team, issuer=issuer, text=how, seen="", actor=editor, now=now)
+    case_work.take(case=taken, seen=case_work.holding(taken), actor=editor, now=now)
+    case_work.note(
+        case=taken, text="Asked for under https://tickets.example.org/4711.", actor=editor, now=now
+    )
+    case_work.hand(case=taken, to=cast.owner, words="I am away from Monday on.", actor=editor, now=now)
+    reason = "The supplier moves to another CA first; the certificate follows with that."
+    case_work.snooze(case=snoozed, until=days(20), reason=reason, actor=editor, now=now)
+    for name in ("Billing API", "Invoices"):
+        Provider.objects.create(
+            team=team, name=name, host="billing.example.org", key_certificate=waiting.certificate
+        )
+    leaf = mint("billing-client", root, begin=days(-1), end=days(390), key_name="after")
+    kept(cast, leaf, root, name="billing-client", now=now)
+    gone = kept(cast, mint("audit-client", root, begin=days(-300), end=days(4)), name="audit-client", now=now)
+    watch.find_due(now)
+    closed = Case.objects.open().get(certificate=gone.certificate)
+    leaf = mint("audit-client", root, begin=days(-1), end=days(390), key_name="after")
+    kept(cast, leaf, root, name="audit-client", now=now)
+    return taken, snoozed, waiting, closed
 
 
 def told(cast: Cast, now: dt.datetime) -> tuple[Webhook, WebhookAttempt]:

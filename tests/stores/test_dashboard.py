@@ -74,7 +74,7 @@ class TestWhatFailsNext:
         assert "because Issuing CA 2, a link of its chain, ends" in hero
         assert "The certificate itself would last until 9 September 2026." in hero
         assert "Orders API" in hero
-        assert "yours since" in hero
+        assert "yours</a> since" in hero
         assert f"/certificates/{soon.certificate.pk}/replace/" in hero
 
     def test_open_cases_come_before_what_is_quiet_and_both_in_order_of_their_end(self, cast: Cast) -> None:

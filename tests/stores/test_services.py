@@ -170,7 +170,12 @@ def test_a_key_that_the_ring_does_not_open_is_told(cast: Cast, root: Minted, set
 def test_renaming_keeps_what_refers_to_it(cast: Cast, root: Minted) -> None:
     version = kept(cast, mint("orders", root))
     services.edit_certificate(
-        certificate=version.certificate, name="billing-client", description="", owner=None, actor=cast.actor
+        certificate=version.certificate,
+        name="billing-client",
+        description="",
+        owner=None,
+        actor=cast.actor,
+        now=NOW,
     )
     assert Certificate.objects.search("billing-client").get() == version.certificate
     assert Certificate.objects.get().active == version
@@ -265,7 +270,12 @@ def test_an_open_case_is_handed_over_with_the_certificate(cast: Cast, root: Mint
     certificate = kept(cast, mint("orders", root, end=5)).certificate
     watch.find_due(NOW)
     services.edit_certificate(
-        certificate=certificate, name=certificate.name, description="", owner=cast.editor, actor=cast.actor
+        certificate=certificate,
+        name=certificate.name,
+        description="",
+        owner=cast.editor,
+        actor=cast.actor,
+        now=NOW,
     )
     assert Case.objects.open().get().owner == cast.editor
 
