@@ -45,7 +45,7 @@ def compose(digest: Digest) -> EmailMultiAlternatives:
         "subject": subject,
         "shown": _shown(digest),
         "more": f"{digest.more:,}" if digest.more > 0 else "",
-        "has_ends": bool(digest.ends),
+        "has_ends": any(isinstance(item, Prompt | Summary) for item in digest.items),
         "has_account": digest.user is not None,
         "only_summaries": all(isinstance(item, Summary) for item in digest.items),
         "way_out": way_out,

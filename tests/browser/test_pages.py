@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core import signing
 from django.urls import reverse
 from playwright.sync_api import Page
 
@@ -13,6 +14,7 @@ from portal.models import User
 from stores import drafts
 from stores.inspection import inspect
 from stores.models import IssuerNote
+from stores.notices import unsubscribe
 from tests.browser.conftest import DESKTOP, PHONE, Visit
 from tests.browser.world import World, days, make_world
 from tests.cast import Cast, pem_upload
@@ -78,9 +80,17 @@ def addresses(world: World) -> list[str]:
         "/replace/?state=closed",
         review_of(world),
         world.shared,
+        way_out(world),
+        "/notices/unsubscribe/wrong/",
         "/share/wrong/",
         "/nothing-here/",
     ]
+
+
+def way_out(world: World) -> str:
+    """Where a mail to the owner can be stopped."""
+    token = signing.dumps({"user": world.cast.owner.pk}, salt=unsubscribe.SALT)
+    return reverse("stores:unsubscribe", args=[token])
 
 
 def reports_of(world: World) -> list[str]:

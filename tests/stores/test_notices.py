@@ -129,9 +129,8 @@ class TestMessage:
         deliver(NOW)
         (message,) = mailbox.messages
         assert "And 3 more; the most urgent stand above" in text_of(message)
-        assert (
-            message["Subject"] == "53 certificates fail within 5 days: client-00, client-01, client-02, ..."
-        )
+        assert message["Subject"].startswith("53 certificates fail within 5 days: client-0")
+        assert message["Subject"].endswith(", ...")
 
 
 class TestOutcome:
