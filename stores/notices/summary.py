@@ -149,10 +149,14 @@ def _ends(prompt: Prompt) -> Line:
 
 
 def _not_proven(prompt: Prompt) -> Line:
-    return Line(visible(prompt.certificate.name), "the next version is active", prompt.url)
+    return Line(visible(prompt.certificate.name), "the next version is active", _case_url(prompt))
 
 
 def _snoozed(prompt: Prompt) -> Line:
     reason = visible(prompt.case.snooze_reason[:MOST_OF_A_REASON]) if prompt.case else ""
     wakes = in_words(prompt.case.snoozed_until, prompt.now) if prompt.case else ""
-    return Line(prompt.headline, f"wakes {wakes}: {reason}", prompt.url)
+    return Line(prompt.headline, f"wakes {wakes}: {reason}", _case_url(prompt))
+
+
+def _case_url(prompt: Prompt) -> str:
+    return prompt.case.get_absolute_url() if prompt.case else prompt.url
