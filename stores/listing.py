@@ -63,7 +63,17 @@ ORDERS = {
 }
 
 
-class CertificateFilter(StyledForm, forms.Form):
+class _Span(forms.Form):
+    """Days of UTC, the last one included; a word of Python's own is the name of the first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in (("from", "Fails from"), ("until", "Fails until")):
+            widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+            self.fields[name] = forms.DateField(label=label, required=False, widget=widget)
+
+
+class CertificateFilter(StyledForm, _Span):
     """The filters of the list; they stand in the address, so that a list can be kept and passed on."""
 
     q = forms.CharField(label="Search", required=False, max_length=500, strip=True)
@@ -83,6 +93,7 @@ class CertificateFilter(StyledForm, forms.Form):
         self.team, self.user = team, user
         owners, self.stores = _choices(team)
         self.has_all_stores = len(owners) + len(self.stores) < MOST_CHOICES
+        self.order_fields([name for name in self.fields if name != "sort"])
         self._offer("state", [(name, label) for name, (label, _) in STATES.items()])
         self._offer("store", self.stores)
         self._offer("owner", [(ME, "Me"), (NOBODY, "Nobody"), *owners])
@@ -119,6 +130,10 @@ class CertificateFilter(StyledForm, forms.Form):
             conditions.append(self._owned(wanted["owner"]))
         if wanted["used"]:
             conditions.append(is_used() if wanted["used"] == "yes" else ~is_used())
+        if wanted["from"]:
+            conditions.append(Q(fails_at__gte=dt.datetime.combine(wanted["from"], dt.time(), dt.UTC)))
+        if wanted["until"]:
+            conditions.append(Q(fails_at__lte=dt.datetime.combine(wanted["until"], dt.time.max, dt.UTC)))
         return conditions
 
     def _owned(self, owner: str) -> Q:

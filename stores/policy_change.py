@@ -47,7 +47,7 @@ def require_unchanged(team: Team, seen: str) -> None:
     """Conflict where somebody else has changed the policy since the form with this fingerprint was made."""
     if fingerprint(team) == seen:
         return
-    last = AuditEvent.objects.filter(team=team, action=ACTION).first()
+    last = AuditEvent.objects.filter(team=team, action__in=(ACTION, "policy.address_left")).first()
     who = last.actor_name if last else "Somebody"
     raise Conflict(
         "changed_meanwhile",

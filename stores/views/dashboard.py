@@ -19,6 +19,7 @@ from stores.models import Case, Certificate, Notice, Store, Version
 from stores.prompts import Prompt, Row, explained_cases, explained_versions, prompts_of
 from stores.standing import next_due
 from stores.theirs import TheirEnd, their_ends
+from stores.timeline import timeline
 
 ROWS = 8
 MOST_KEPT = 10_000
@@ -56,6 +57,7 @@ def dashboard(request: HttpRequest, team: Team) -> HttpResponse:
     if glance.figures["certificates"]:
         prompts = fails_next(team, now, addresses=allowed(request.user, Action.SEE_ADDRESSES, team))
         context |= {"first": next(iter(prompts), None), "then": prompts[1:]}
+        context["line"] = timeline(team, now, near=request.GET.get("ahead") == "90")
     return render(request, "stores/dashboard.html", context)
 
 
