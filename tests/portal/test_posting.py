@@ -184,9 +184,6 @@ class TestAnswers:
                 connection, _ = listening.accept()
                 connection.recv(1000)
                 connection.sendall(b"HTTP/1.1 413 Too long\r\nContent-Length: 0\r\n\r\n")
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):
-                    pass
                 connection.close()
 
             thread = threading.Thread(target=refuse, daemon=True)
@@ -226,6 +223,25 @@ class TestTime:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
             assert failure(url, b"x" * 20_000_000).code == "timeout"
+
+    def test_a_receiver_that_takes_little_by_little(self) -> None:
+        end = threading.Event()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def sip() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    while not end.wait(0.05):
+                        connection.recv(500_000)
+
+            thread = threading.Thread(target=sip, daemon=True)
+            thread.start()
+            begun = time.monotonic()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+            assert failure(url, b"x" * 60_000_000).code == "timeout"
+            end.set()
+            thread.join()
+        assert time.monotonic() - begun < 3
 
     def test_a_handshake_that_does_not_go_on(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
