@@ -11,7 +11,7 @@ from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict
 from portal.models import Team, User
-from stores import policy
+from stores import policy, policy_change
 from stores.locking import locked_certificate
 from stores.models import Certificate, Watcher
 
@@ -69,7 +69,7 @@ def leave(*, team: Team, certificate_id: str, email: str, actor: Actor) -> int:
 def _unname(team: Team, email: str, actor: Actor) -> int:
     """Takes an address out of those that the team's policy names."""
     team = Team.objects.select_for_update().get(pk=team.pk)
-    said = policy.read(team.policy)
+    said = policy_change.current(team)
     others = tuple(address for address in said.addresses if address.lower() != email.lower())
     if len(others) == len(said.addresses):
         return 0

@@ -156,6 +156,14 @@ class TestAddress:
         (event,) = AuditEvent.objects.filter(action="policy.address_left")
         assert (event.team, event.actor_name, event.facts) == (cast.team, OPS, {"email": OPS})
 
+    def test_a_policy_that_cannot_be_read_keeps_nobody_in(self, cast: Cast, mailbox: Mailbox) -> None:
+        watching(cast, "orders", OPS)
+        watch.find_due(NOW)
+        deliver(NOW)
+        Team.objects.update(policy={"summary": 9})
+        assert stranger().post(way_out(mailbox, OPS), ONE_CLICK).status_code == 200
+        assert not Watcher.objects.exists()
+
     def test_what_waits_for_it_is_not_sent(self, cast: Cast, mailbox: Mailbox) -> None:
         watching(cast, "orders", OPS)
         watch.find_due(NOW)
