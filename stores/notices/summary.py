@@ -17,6 +17,7 @@ from stores import policy
 from stores.figures import Figure, figures
 from stores.models import Case, Notice, Preferences, Version
 from stores.prompts import Prompt, explained_cases, explained_versions, prompts_of
+from stores.querysets import CaseQuerySet
 
 log = logging.getLogger("storekeeper")
 KEY = "summary "
@@ -130,8 +131,9 @@ def _parts(team: Team, now: dt.datetime) -> list[_Part]:
 
 
 def _section(part: _Part, count: Figure, now: dt.datetime) -> Section:
-    explain = explained_cases if part.rows.model is Case else explained_versions
-    prompts = prompts_of(list(explain(part.rows)[:MOST_LINES]), now, with_uses=False)
+    rows = part.rows
+    explained = explained_cases(rows) if isinstance(rows, CaseQuerySet) else explained_versions(rows)
+    prompts = prompts_of(list(explained[:MOST_LINES]), now, with_uses=False)
     return Section(part.name, part.title, count, [part.say(prompt) for prompt in prompts])
 
 
