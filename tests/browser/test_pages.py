@@ -124,6 +124,7 @@ def faults(page: Page, address: str) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.timeout(400)
 def test_every_page(visit: Visit, world: World, dark: bool, viewport: dict[str, int]) -> None:
     page = visit("/", world.cast.owner, dark=dark, viewport=viewport, free=True)
     wrong: list[str] = []

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from portal.models import TaskRun, Team
 from portal.runs import WATCH
 from providers.models import Provider
-from stores import cases, watch
+from stores import case_work, cases, watch
 from stores.models import Case, Notice, Version
 from tests.cast import Cast, client_of
 from tests.material import NOW
@@ -179,6 +179,71 @@ class TestPage:
         second = client.get("/replace/", {"cursor": first.context["page"].next})
         names = [prompt.certificate.name for page in (first, second) for prompt in page.context["prompts"]]
         assert names == [f"client-{number:02}" for number in range(55)]
+
+    def test_each_tab_has_its_own_and_the_counts_of_all_pages_agree(self, cast: Cast) -> None:
+        for name, owner in (
+            ("awake", cast.editor),
+            ("asleep", cast.editor),
+            ("done", None),
+            ("theirs", None),
+        ):
+            version = watched(cast.team, Link("leaf", end=20 + len(name)), name=name, owner=owner)
+            if name == "theirs":
+                Provider.objects.create(
+                    team=cast.team, name="api", host="api.example.org", key_certificate=version.certificate
+                )
+        watch.find_due(NOW)
+        named = {case.certificate.name: case for case in Case.objects.all()}
+        case_work.snooze(case=named["asleep"], until=day(5), reason="Later.", actor=cast.actor, now=NOW)
+        for name in ("done", "theirs"):
+            with transaction.atomic():
+                watch.stop(named[name].version, NOW)
+                Version.objects.filter(pk=named[name].version_id).update(state="superseded")
+                cases.replaced(watched(cast.team, Link("leaf", end=400), name=name), NOW)
+        client = client_of(cast.editor)
+        tabs = {
+            "": ["awake", "theirs"],
+            "?whose=mine": ["awake"],
+            "?state=snoozed": ["asleep"],
+            "?state=closed": ["done"],
+        }
+        for query, names in tabs.items():
+            page = client.get(f"/replace/{query}")
+            assert [prompt.certificate.name for prompt in page.context["prompts"]] == names, query
+        page = client.get("/replace/")
+        assert "version 2 is active, 0 of 1 seen" in page.content.decode()
+        figures = {name: figure.count for name, figure in page.context["figures"].items()}
+        assert figures == {"all": 2, "mine": 1, "snoozed": 1}
+        board = client.get("/").context["figures"]
+        counted = [board[name].count for name in ("open_cases", "mine", "snoozed", "unproven")]
+        assert counted == [2, 1, 1, 1]
+        assert "2<span" in page.content.decode().split("<main")[0], "the menu says the same"
+
+    def test_what_waits_for_proof_costs_no_query_for_each(self, cast: Cast) -> None:
+        def count() -> int:
+            client = client_of(cast.owner)
+            with CaptureQueriesContext(connection) as queries:
+                assert "0 of 1 seen" in client.get("/replace/").content.decode()
+            return len(queries)
+
+        def wait(name: str) -> None:
+            old = watched(cast.team, Link("leaf", end=20), name=name)
+            Provider.objects.create(
+                team=cast.team, name=name, host="api.example.org", key_certificate=old.certificate
+            )
+            watch.find_due(NOW)
+            watch.stop(old, NOW)
+            Version.objects.filter(pk=old.pk).update(state="superseded")
+            cases.replaced(watched(cast.team, Link("leaf", end=400), name=name), NOW)
+
+        wait("first")
+        few = count()
+        for number in range(12):
+            wait(f"n{number}")
+        assert count() == few <= 18
+        with CaptureQueriesContext(connection) as queries:
+            assert cases.settle_all(NOW) == 0
+        assert len(queries) <= 5
 
     def test_nothing_to_replace_is_said(self, cast: Cast) -> None:
         assert "Nothing has to be replaced" in client_of(cast.viewer).get("/replace/").content.decode()
