@@ -426,6 +426,8 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         # Its handlers of its own would say everything twice, and mail tracebacks.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        # Below this it prints what pages are made of, secrets that are shown once included.
+        "django.template": {"level": "INFO"},
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },
 }

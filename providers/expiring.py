@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -14,9 +14,9 @@ from django.urls import reverse
 from portal.models import Team, User
 from providers.endings_seen import ending_of
 from providers.models import Provider
-from stores import expiry, notices
+from stores import expiry, notices, policy
 from stores.expiry import Stage
-from stores.watch import policy_of
+from stores.policy import Audience
 
 log = logging.getLogger("storekeeper")
 BATCH = 500
@@ -72,13 +72,13 @@ def _batches(now: dt.datetime, size: int) -> Iterator[list[Provider]]:
 
 def _prompt(provider: Provider, people: Sequence[User], now: dt.datetime, found: Found) -> None:
     """Claims one due provider and tells its people; nothing when somebody else was first, or another chain was seen meanwhile."""
-    ending, policy = ending_of(provider), policy_of(provider.team)
+    ending, said = ending_of(provider), policy.read(provider.team.policy)
     if ending is None:
         return
-    stage = expiry.stage_at(ending.not_before, ending.not_after, now, policy)
+    stage = expiry.stage_at(ending.not_before, ending.not_after, now, said.days)
     values = {
         "server_stage": stage or "",
-        "server_next_stage_at": expiry.next_stage_at([ending], now, policy),
+        "server_next_stage_at": expiry.next_stage_at([ending], now, said.days),
     }
     as_read = Provider.objects.filter(
         pk=provider.pk,
@@ -88,13 +88,16 @@ def _prompt(provider: Provider, people: Sequence[User], now: dt.datetime, found:
     with transaction.atomic():
         if not as_read.update(**values):
             return
-        told = _tell(provider, people, stage, ending.not_after, now) if stage else 0
+        told = 0
+        if stage:
+            up = notices.owners_of(provider.team) if Audience.TEAM in said.routes[stage].who else []
+            told = _tell(provider, {*people, *up}, stage, ending.not_after, now)
     found.providers += 1
     found.notices += told
 
 
 def _tell(
-    provider: Provider, people: Sequence[User], stage: Stage, ends_at: dt.datetime, now: dt.datetime
+    provider: Provider, people: Iterable[User], stage: Stage, ends_at: dt.datetime, now: dt.datetime
 ) -> int:
     """Without the certificate's name, which is the server's address more often than not."""
     day, is_over = f"{ends_at.day} {ends_at:%B %Y}", stage == Stage.EXPIRED

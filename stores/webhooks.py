@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from portal import audit, vault
 from portal.audit import SYSTEM, Actor
 from portal.errors import Conflict, Unavailable
-from portal.models import Membership, Role, Team, only
+from portal.models import Team, only
 from portal.posting import Url
 from stores import notices
 from stores.models import Notice, Webhook
@@ -111,10 +111,9 @@ def gone(webhook: Webhook, message_id: str, now: dt.datetime) -> None:
         return
     drop(waiting(webhook))
     audit.record(SYSTEM, "webhook.disabled", webhook, team=webhook.team, reason="410 Gone")
-    owners = Membership.objects.filter(team=webhook.team, role=Role.OWNER, user__is_active=True)
     notices.tell(
         team=webhook.team,
-        people=[owner.user for owner in owners.select_related("user")],
+        people=notices.owners_of(webhook.team),
         key=f"webhook/{message_id}"[:100],
         title=f"The webhook {webhook.name} was switched off",
         text="Its receiver answered 410 Gone: it wants no more messages. What waited for it is not sent. Switch it on again once its "

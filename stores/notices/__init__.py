@@ -48,6 +48,12 @@ def people_of(row: Owned) -> list[User]:
     return recipients([row])[row.pk]
 
 
+def owners_of(team: Team) -> list[User]:
+    """The owners of a team who can be told."""
+    rows = Membership.objects.filter(team=team, role=Role.OWNER, user__is_active=True)
+    return [membership.user for membership in rows.select_related("user").order_by("user")]
+
+
 def _looks_after(row: Owned, members: dict[int, Membership]) -> list[User]:
     if row.owner_id in members:
         return [members[row.owner_id].user]

@@ -60,6 +60,13 @@ class TestStages:
         provider.refresh_from_db()
         assert (provider.server_stage, provider.server_next_stage_at) == ("expired", None)
 
+    def test_the_nearer_the_end_the_more_are_told(self, cast: Cast, provider: Provider) -> None:
+        Provider.objects.update(owner=cast.editor)
+        seen(provider, server(end=100))
+        for day in (40, 70, 93):
+            expiring.find_due(NOW + day * DAY)
+        assert told() == ["editor notice", "editor warning", "editor urgent", "owner urgent"]
+
     def test_after_an_outage_only_the_last_stage_is_told(self, provider: Provider) -> None:
         seen(provider, server(end=100))
         expiring.find_due(NOW + 95 * DAY)
@@ -131,9 +138,9 @@ class TestStages:
 class TestPeople:
     def test_the_owner_of_the_provider_is_told(self, cast: Cast, provider: Provider) -> None:
         Provider.objects.update(owner=cast.editor)
-        seen(provider, server(end=5))
+        seen(provider, server(end=20))
         expiring.find_due(NOW)
-        assert told() == ["editor urgent"]
+        assert told() == ["editor warning"]
 
     def test_an_owner_who_has_left_is_not(self, cast: Cast, provider: Provider) -> None:
         Provider.objects.update(owner=cast.editor)
