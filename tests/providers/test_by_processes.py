@@ -12,9 +12,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from tests.material import Minted, mint
 from tests.providers.backend import Backend
 from tests.running import start, wait_for
-from tests.test_processes import Visitor, environment, mailbox, signed_in
+from tests.test_processes import Visitor, environment, mailbox, receiver, signed_in
 
-__all__ = ["environment", "mailbox"]
+__all__ = ["environment", "mailbox", "receiver"]
 NOW = dt.datetime.now(dt.UTC)
 
 

@@ -241,7 +241,8 @@ def test_the_number_of_queries_is_small_and_does_not_grow(cast: Cast, size: int)
     client = client_of(cast.owner)
     with CaptureQueriesContext(connection) as queries:
         client.get("/")
-    assert len(queries) <= 12
+    # One of them only while something waits to be sent.
+    assert len(queries) <= 13
 
 
 def test_no_count_reads_more_than_its_limit(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ class TestScanUnderWay:
         assert deliver(NOW + 3 * MINUTE) == Delivered(messages=1, notices=2)
         assert [message["Subject"] for message in mailbox.messages] == [
             "A change",
-            "first fails in 4 days, and 1 more",
+            "2 certificates fail within 5 days: first, second",
         ]
 
     def test_one_that_has_died_keeps_back_nothing_for_long(self, cast: Cast, mailbox: Mailbox) -> None:
