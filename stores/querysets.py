@@ -140,6 +140,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
         """Rows that stand for what could be told to nobody; read from a partial index."""
         return self.filter(recipient="", state="failed")
 
+    def unsent(self) -> Self:
+        """Waiting, or on their way."""
+        return self.filter(state__in=("waiting", "sending"))
+
     def due(self, now: dt.datetime) -> Self:
         """To be sent by now: waiting ones, and ones whose sender has died (their `due_at` was set ahead when they were claimed)."""
-        return self.filter(state__in=("waiting", "sending"), due_at__lte=now).exclude(channel="portal")
+        return self.unsent().filter(due_at__lte=now).exclude(channel="portal")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Case, Exists, F, Max, OuterRef, Q, When
+from django.db.models import Case, Exists, F, Max, Min, OuterRef, Q, When
 
 from portal import runs
 from portal.models import Membership, Team
@@ -142,7 +142,7 @@ def _claim(group: Group, now: dt.datetime) -> int:
 
     What comes in meanwhile and would stand before the first is left, so that two who claim never wait for each other.
     """
-    first = group.due(now).order_by("pk").values_list("pk", flat=True).first()
+    first = group.due(now).aggregate(first=Min("pk"))["first"]
     with transaction.atomic():
         held = group.due(now).filter(pk=first).select_for_update(skip_locked=True).values_list("pk")
         if not list(held):
@@ -154,7 +154,7 @@ def _claim(group: Group, now: dt.datetime) -> int:
 
 def _mine(group: Group, now: dt.datetime) -> NoticeQuerySet:
     """What this run has claimed of the group."""
-    return Notice.objects.filter(
+    return Notice.objects.unsent().filter(
         channel=group.channel, recipient=group.recipient, attempted_at=now, state=Notice.State.SENDING
     )
 

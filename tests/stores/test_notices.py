@@ -9,7 +9,7 @@ from email.message import EmailMessage
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
-from django.db import connections
+from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 from portal.models import Membership, Role, Team, User
@@ -401,3 +401,13 @@ def test_an_address_is_told_as_a_member_of_one_team_and_as_a_plain_address_of_an
     assert "ours" in text_of(mine)
     assert "theirs" in text_of(mine)
     assert not Notice.objects.filter(state="dropped").exists()
+
+
+def test_what_is_sent_is_found_among_all_that_ever_was_by_an_index(cast: Cast) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    group = Group("email", cast.owner.email, None)
+    for rows in (group.due(NOW), delivery._mine(group, NOW)):
+        assert "notice_of_recipient" in rows.explain()
+    assert "notice_due" in Notice.objects.due(NOW).order_by().explain()
