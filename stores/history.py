@@ -12,6 +12,7 @@ SENTENCES = {
     "certificate.created": "created it in {store}",
     "certificate.deleted": "deleted it",
     "certificate.edited": "changed name, description or owner",
+    "key.delivered": "fetched version {version} with its private key",
     "key.exported": "exported the private key of version {version}",
     "key.used": "used the private key of version {version} to test the connection to {provider}",
     "overlap.closed": "ended the trust in version {version}",

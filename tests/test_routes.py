@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from portal.models import Membership, Role, User
 from portal.permissions import RANK, Action
-from providers.models import Host, Provider, SharePage
+from providers.models import Gateway, GatewayToken, Host, Provider, SharePage
 from stores import drafts, webhooks
 from stores.inspection import inspect
 from stores.models import Case, Feed, Flag, IssuerNote, Notice, Watcher, WebhookAttempt
@@ -27,9 +27,11 @@ OTHER_DOORS = ("admin/", "accounts/", "api/", "static/")
 """Guarded by their own libraries and tested by their own tests."""
 PUBLIC = {"favicon", "health_live", "health_ready", "metrics"} | {
     "handover", "handover_installed", "handover_trust", "handover_certificate", "feed_calendar", "feed_notices", "unsubscribe",
+    "discovery_secrets",
 }  # fmt: skip
-"""Open on purpose: share pages and the way out of mails are for people without an account, feeds for programs; all are opened by a
-secret (tests/providers/test_sharing.py, tests/stores/test_feeds.py, tests/stores/test_unsubscribe.py)."""
+"""Open on purpose: share pages and the way out of mails are for people without an account, feeds and the discovery of secrets for programs;
+all are opened by a secret (tests/providers/test_sharing.py, tests/stores/test_feeds.py, tests/stores/test_unsubscribe.py,
+tests/providers/gateway/test_discovery.py)."""
 
 
 Guard = tuple[Action, type[models.Model] | None]
@@ -131,7 +133,10 @@ def more_samples(cast: Cast) -> list[models.Model]:
         team=cast.team, name="chat", url="http://127.0.0.1/", shape="standard", actor=cast.actor, now=NOW
     )
     provider = Provider.objects.create(team=cast.team, name="shared", host="shared.example.org")
+    gateway = Gateway.objects.create(team=cast.team, name="edge")
     return [
+        gateway,
+        GatewayToken.objects.create(team=cast.team, gateway=gateway, token_sha256="0" * 64, created_at=NOW),
         SharePage.objects.create(
             team=cast.team, provider=provider, token_sha256="0" * 64, created_at=NOW, expires_at=NOW
         ),

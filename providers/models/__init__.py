@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from providers.models.connection import REPORTS_KEPT, ConnectionReport, Rehearsal
 from providers.models.following import Alert, Change, Overlap, OverlapProof
+from providers.models.gateway import Gateway, GatewaySecret, GatewayToken
 from providers.models.host import Host
 from providers.models.provider import PORT_RANGE, Provider
 from providers.models.share import Installed, SharePage
@@ -14,6 +15,9 @@ __all__ = [
     "Alert",
     "Change",
     "ConnectionReport",
+    "Gateway",
+    "GatewaySecret",
+    "GatewayToken",
     "Host",
     "Installed",
     "Overlap",

@@ -24,6 +24,7 @@ from stores.locking import Gone
 from stores.models import Case, Certificate, Store, Version, Watcher
 from stores.notices import watchers
 from stores.prompts import explained_versions, prompts_of
+from stores.running import running
 from stores.trusted_on import trusted_on
 from stores.usage import uses_of_one
 
@@ -61,7 +62,8 @@ def versions(request: HttpRequest, certificate: Certificate) -> HttpResponse:
 @guarded(Action.SEE, Certificate)
 def used_by(request: HttpRequest, certificate: Certificate) -> HttpResponse:
     """Providers and hosts that follow a replacement by themselves."""
-    return render(request, "stores/certificate_used_by.html", frame(certificate, "used by"))
+    context = frame(certificate, "used by") | {"running": running(certificate)}
+    return render(request, "stores/certificate_used_by.html", context)
 
 
 @guarded(Action.SEE, Certificate)

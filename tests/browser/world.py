@@ -17,7 +17,7 @@ from stores.models import Case, Feed, Version, Webhook, WebhookAttempt
 from tests.cast import Cast, kept
 from tests.material import Minted, mint
 from tests.providers.reported import HOST, UNTRUSTED, reported
-from tests.providers.samples import samples_of
+from tests.providers.samples import gateway_of, samples_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,12 @@ def make_world(cast: Cast) -> World:
         now=now,
         at_once=False,
     )
-    tested = [*samples_of(staged, provider), overlapping(cast, now), *told(cast, now)]
+    tested = [
+        *samples_of(staged, provider),
+        gateway_of(host, provider),
+        overlapping(cast, now),
+        *told(cast, now),
+    ]
     _, token = sharing.make(
         provider=provider, days=30, note="Please install it on both nodes.", actor=cast.actor, now=now
     )

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.db import models
 from django.utils import timezone
 
-from providers.models import Alert, Change, ConnectionReport, Overlap, Provider, Rehearsal
+from providers.gateway.scope import wanted
+from providers.models import (
+    Alert,
+    Change,
+    ConnectionReport,
+    Gateway,
+    GatewaySecret,
+    GatewayToken,
+    Host,
+    Overlap,
+    Provider,
+    Rehearsal,
+)
 from stores.models import Version
 
+WHY = "Failed to load private key from <inline>, Cause: error:06000080:public key routines:OPENSSL_internal:UNSUPPORTED_ALGORITHM"
 REFUSED = "The server does not know the CA that issued our certificate. Give its people “Example Root R1”, and test again."
 
 
@@ -62,3 +77,32 @@ def samples_of(version: Version, provider: Provider) -> list[models.Model]:
         team=certificate.team, certificate=certificate, old=version, new=version, opened_at=now
     )
     return [rehearsal, report, alert, change, overlap]
+
+
+def gateway_of(host: Host, provider: Provider) -> Gateway:
+    """A gateway that was heard of a minute ago: all is live there but the certificate of the host, which it refused."""
+    now = timezone.now()
+    gateway = Gateway.objects.create(
+        team=host.team,
+        name="edge-1",
+        first_heard_at=now - dt.timedelta(days=9),
+        last_heard_at=now - dt.timedelta(minutes=1),
+    )
+    gateway.hosts.set([host])
+    gateway.providers.set([provider])
+    GatewayToken.objects.create(
+        team=host.team, gateway=gateway, token_sha256="1" * 64, created_at=now, last_used_at=now
+    )
+    for one in wanted(gateway).values():
+        sent = {
+            "gateway": gateway,
+            "name": one.name,
+            "sent_version": one.version,
+            "sent_at": now,
+            "sent_info": one.info,
+        }
+        said: dict[str, object] = {"refused_info": one.info, "refused_at": now, "refused_why": WHY}
+        if one.version is None or one.version.certificate_id != host.key_certificate_id:
+            said = {"acked_info": one.info, "acked_version": one.version, "acked_at": now}
+        GatewaySecret.objects.create(**sent, **said)
+    return gateway

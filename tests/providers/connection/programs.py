@@ -97,7 +97,7 @@ def envoy(folder: Path, listeners: Mapping[str, Listener], ports: Ports) -> list
     file = folder / "envoy.json"
     file.write_text(json.dumps({"static_resources": {"listeners": ours}}), "utf-8")
     quiet = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]
-    return [_envoy_program(), "-c", str(file), *quiet]
+    return [envoy_program(), "-c", str(file), *quiet]
 
 
 def _envoy_listener(folder: Path, name: str, listener: Listener, port: int) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _found(program: str) -> str:
     return shutil.which(program) or shutil.which(program, path=_SYSTEM) or ""
 
 
-def _envoy_program() -> str:
+def envoy_program() -> str:
     spec = importlib.util.find_spec("envoy")
     assert spec is not None and spec.origin is not None
     return str(Path(spec.origin).parent / "_bin" / "envoy")
