@@ -17,7 +17,7 @@ from providers.wording import EDITED_MEANWHILE
 from stores import notices, services
 from stores.expiry import Stage
 from stores.locking import locked_version
-from stores.models import Version
+from stores.models import Certificate, Version
 
 Closed, Reason = Alert.Closed, ConnectionReport.Reason
 
@@ -58,7 +58,13 @@ def after(report: ConnectionReport, now: dt.datetime) -> None:
 
 
 def _open(report: ConnectionReport, now: dt.datetime) -> None:
-    """Opens one alert, while the version is still the active one: who activates another waits for this row, and then closes it."""
+    """Opens one alert, while the version is still the active one: who activates another waits for this row, and then closes it.
+
+    The certificate is locked before its version, as by who activates one: an alert refers to both.
+    """
+    list(
+        Certificate.objects.select_for_update(of=("self",), no_key=True).filter(versions=report.activated_id)
+    )
     version = (
         Version.objects.select_for_update(of=("self",), no_key=True)
         .select_related("certificate")

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connections
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from pytest_django.fixtures import Settings
 
 from portal.models import User
+from providers import testing
+from tests.cast import Cast
+from tests.providers.backends import LOOPBACK, Switch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SWITCHES = [
@@ -100,3 +107,27 @@ def session_of(user: User) -> str:
     )
     session.save()
     return str(session.session_key)
+
+
+@pytest.fixture
+def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Switch]:
+    """A provider that is about to be switched to another CA, with a worker: a thread of its own for each message."""
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        try:
+            testing.run(now=timezone.now())
+        finally:
+            connections.close_all()
+
+    def queue() -> None:
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    monkeypatch.setattr(testing, "queue", queue)
+    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
+    made = Switch(cast)
+    yield made
+    for thread in threads:
+        thread.join(60)
+    made.close()

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from providers import testing
 from stores import watch
 from stores.expiry import Policy, Stage
 from stores.models import Case
 from stores.policy import TeamPolicy, write
 from tests.browser.conftest import PHONE, Visit
-from tests.cast import Cast
 from tests.material import mint
-from tests.providers.backends import LOOPBACK, Switch, days
+from tests.providers.backends import Switch, days
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 60_000
-
-
-@pytest.fixture
-def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Switch]:
-    """With a worker: a thread of its own for each message."""
-    threads: list[threading.Thread] = []
-
-    def work() -> None:
-        try:
-            testing.run(now=timezone.now())
-        finally:
-            connections.close_all()
-
-    def queue() -> None:
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-
-    monkeypatch.setattr(testing, "queue", queue)
-    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
-    made = Switch(cast)
-    yield made
-    for thread in threads:
-        thread.join(60)
-    made.close()
 
 
 def come_nearer(switch: Switch, notice: int, warning: int) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -21,35 +17,10 @@ from providers import testing
 from stores import services
 from stores.models import Version
 from tests.browser.conftest import PHONE, Visit
-from tests.cast import Cast
-from tests.providers.backends import LOOPBACK, Switch, client, run_tests
+from tests.providers.backends import Switch, client, run_tests
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 60_000
-
-
-@pytest.fixture
-def switch(cast: Cast, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Switch]:
-    """With a worker: a thread of its own for each message."""
-    threads: list[threading.Thread] = []
-
-    def work() -> None:
-        try:
-            testing.run(now=timezone.now())
-        finally:
-            connections.close_all()
-
-    def queue() -> None:
-        threads.append(threading.Thread(target=work))
-        threads[-1].start()
-
-    monkeypatch.setattr(testing, "queue", queue)
-    settings.STOREKEEPER_OUTBOUND_ALLOW = LOOPBACK
-    made = Switch(cast)
-    yield made
-    for thread in threads:
-        thread.join(60)
-    made.close()
 
 
 def upload(page: Page, switch: Switch, folder: Path) -> None:
