@@ -1,7 +1,8 @@
-"""Short random identifiers for addresses: no counters, no look-alikes."""
+"""Short random identifiers for addresses: no counters, no look-alikes; and the digests by which texts are found again."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -18,3 +19,8 @@ def random_id() -> str:
         number, place = divmod(number, len(_PAIRS))
         pairs.append(_PAIRS[place])
     return "".join(pairs)
+
+
+def digest(text: str) -> str:
+    """SHA-256 in hex: what is kept of a secret that is shown once, and of a name that has no bound. Any text has one."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from portal.audit import Actor, actor_of, record
 from portal.errors import PortalError
 from portal.forms import NameField, StyledForm
+from portal.ids import digest
 from portal.models import OneTimeSignIn, User
 
 LIFETIME = dt.timedelta(hours=24)
@@ -34,7 +34,7 @@ def issue(user: User, now: dt.datetime) -> str:
     """A fresh token for the user, valid once and for a day; those made before stop working."""
     user.one_time_sign_ins.all().delete()
     token = secrets.token_urlsafe(32)
-    OneTimeSignIn.objects.create(user=user, token_sha256=_digest(token), expires_at=now + LIFETIME)
+    OneTimeSignIn.objects.create(user=user, token_sha256=digest(token), expires_at=now + LIFETIME)
     return token
 
 
@@ -46,7 +46,7 @@ def link(user: User, now: dt.datetime) -> str:
 def find(token: str, now: dt.datetime) -> OneTimeSignIn:
     """The open sign-in of a token; PortalError when it was used, has expired or never was."""
     found = OneTimeSignIn.objects.filter(
-        token_sha256=_digest(token), used_at=None, expires_at__gt=now, user__is_active=True
+        token_sha256=digest(token), used_at=None, expires_at__gt=now, user__is_active=True
     ).select_related("user")
     try:
         return found.get()
@@ -66,10 +66,6 @@ def _over() -> PortalError:
         "address; the first administrator starts the portal again."
     )
     return PortalError("sign_in_over", sentence, status=410)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 if TYPE_CHECKING:

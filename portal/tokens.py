@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 
 from django.db import IntegrityError, transaction
@@ -12,6 +11,7 @@ from django.db.models import Q
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
+from portal.ids import digest
 from portal.models import ApiToken, Role, Team
 from portal.permissions import RANK, role_in
 
@@ -26,7 +26,7 @@ def make(*, team: Team, name: str, role: Role, actor: Actor) -> tuple[ApiToken, 
     if actor.user is None:
         raise ValueError("a token is made by a person")
     text = PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken(team=team, name=name, role=role, created_by=actor.user, token_sha256=_digest(text))
+    token = ApiToken(team=team, name=name, role=role, created_by=actor.user, token_sha256=digest(text))
     try:
         with transaction.atomic():
             token.save(force_insert=True)
@@ -49,7 +49,7 @@ def find(text: str, now: dt.datetime) -> ApiToken:
     """The working token of a text; PortalError when there is none. Notes its use, to the minute."""
     token = (
         ApiToken.objects.select_related("team", "created_by")
-        .filter(token_sha256=_digest(text), revoked_at=None)
+        .filter(token_sha256=digest(text), revoked_at=None)
         .first()
     )
     if token is None or effective_role(token) is None:
@@ -67,7 +67,3 @@ def effective_role(token: ApiToken) -> Role | None:
     """What it may do: what its role allows, never more than its maker; None when the maker is gone."""
     maker = role_in(token.created_by, token.team) if token.created_by.is_active else None
     return min(Role(token.role), maker, key=RANK.__getitem__) if maker else None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

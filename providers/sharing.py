@@ -6,7 +6,6 @@ The secret has 256 bits, so that it cannot be guessed; only its digest is kept, 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 
 from django.db import transaction
@@ -14,6 +13,7 @@ from django.db import transaction
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict
+from portal.ids import digest
 from portal.models import AuditEvent
 from providers.handover import Offer, offers
 from providers.models import Installed, Provider, SharePage
@@ -44,7 +44,7 @@ def make(
     page = SharePage.objects.create(
         team=provider.team,
         provider=provider,
-        token_sha256=_digest(token),
+        token_sha256=digest(token),
         note=note,
         created_by=actor.user,
         created_at=now,
@@ -63,7 +63,7 @@ def revoke(*, page: SharePage, actor: Actor, now: dt.datetime) -> None:
 
 def find(token: str, now: dt.datetime) -> SharePage | None:
     """The page that a secret opens now; None for an unknown, expired or revoked one."""
-    working = SharePage.objects.filter(token_sha256=_digest(token), revoked_at=None, expires_at__gt=now)
+    working = SharePage.objects.filter(token_sha256=digest(token), revoked_at=None, expires_at__gt=now)
     return working.select_related("provider", "team").first()
 
 
@@ -127,7 +127,3 @@ def _spread(page: SharePage, offer: Offer, said_by: str, now: dt.datetime) -> No
         url=provider.get_absolute_url(),
         now=now,
     )
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

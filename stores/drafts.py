@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from typing import Any, Literal
 from django.db.models import Q
 
 from portal import vault
-from portal.ids import random_id
+from portal.ids import digest, random_id
 from portal.models import Team, User, only
 from portal.names import fold
 from stores import originals
@@ -185,7 +184,7 @@ def likeness(leaf: Parsed) -> dict[str, str]:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() if text else ""
+    return digest(text) if text else ""
 
 
 def chain_rows(version: Version, inspection: Inspection) -> list[ChainCertificate]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from django.db.models import Count, Min
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
+from portal.ids import digest
 from portal.models import Team
 from stores.models import Certificate, ChainCertificate, IssuerNote, Version
 
@@ -32,11 +32,6 @@ class Issuer:
     certificates: int
     example: str
     """Id of one of these certificates: through it the note is written."""
-
-
-def digest(issuer: str) -> str:
-    """What notes are found by; names have no bound that an index could hold."""
-    return hashlib.sha256(issuer.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def noted(prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -6,7 +6,6 @@ Two work at once, so that a new one can be put into place before the old one is 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 
 from django.db import transaction
@@ -14,6 +13,7 @@ from django.db import transaction
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict, PortalError
+from portal.ids import digest
 from portal.models import only
 from providers.models import Gateway, GatewayToken
 
@@ -36,7 +36,7 @@ def make(*, gateway: Gateway, actor: Actor, now: dt.datetime) -> tuple[GatewayTo
     token = GatewayToken.objects.create(
         team=gateway.team,
         gateway=gateway,
-        token_sha256=_digest(text),
+        token_sha256=digest(text),
         created_by=actor.user,
         created_at=now,
     )
@@ -56,12 +56,8 @@ def find(header: str) -> GatewayToken:
     kind, _, text = header.partition(" ")
     rows = GatewayToken.objects.select_related("gateway", "gateway__team")
     right = kind.lower() == "bearer" and text.startswith(PREFIX)
-    token = only(rows.filter(token_sha256=_digest(text.strip()), revoked_at=None)) if right else None
+    token = only(rows.filter(token_sha256=digest(text.strip()), revoked_at=None)) if right else None
     if token is None:
         sentence = "This is no working token of a gateway: make one on the gateway's page, and send it as “Authorization: Bearer skg_…”."
         raise PortalError("bad_token", sentence, status=401)
     return token
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -7,7 +7,6 @@ The secret has 256 bits, so that it cannot be guessed; only its digest is kept, 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 
 from django.db import transaction
@@ -16,6 +15,7 @@ from django.db.models import F, Q, QuerySet
 from portal import audit
 from portal.audit import Actor
 from portal.errors import Conflict
+from portal.ids import digest
 from portal.models import Team
 from stores.models import Feed
 
@@ -32,7 +32,7 @@ def make(*, team: Team, scope: Feed.Scope, actor: Actor, now: dt.datetime) -> tu
         raise Conflict("too_many_feeds", f"You have {MOST} feeds that work. Revoke one that nobody uses.")
     token = secrets.token_urlsafe(32)
     feed = Feed.objects.create(
-        team=team, user=actor.user, scope=scope, token_sha256=_digest(token), created_at=now
+        team=team, user=actor.user, scope=scope, token_sha256=digest(token), created_at=now
     )
     audit.record(actor, "feed.made", feed, team=team)
     return feed, token
@@ -47,7 +47,7 @@ def revoke(*, feed: Feed, actor: Actor, now: dt.datetime) -> None:
 
 def find(token: str) -> Feed | None:
     """The feed that a secret opens; None for an unknown or revoked one, and when its person has left the team or was closed."""
-    return working().filter(token_sha256=_digest(token)).select_related("team", "user").first()
+    return working().filter(token_sha256=digest(token)).select_related("team", "user").first()
 
 
 def working() -> QuerySet[Feed]:
@@ -61,7 +61,3 @@ def note_taken(feed: Feed, now: dt.datetime) -> None:
     hour = now.replace(minute=0, second=0, microsecond=0)
     if feed.seen_at is None or feed.seen_at < hour:
         Feed.objects.filter(Q(seen_at=None) | Q(seen_at__lt=hour), pk=feed.pk).update(seen_at=hour)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from stores import issuers, notices, watch
+from portal.ids import digest
+from stores import notices, watch
 from stores.models import Certificate, ChainCertificate, IssuerNote, Notice, Version, Watcher
 from stores.notices.delivery import deliver
 from stores.notices.digest import MOST_SHOWN
@@ -95,7 +96,7 @@ class TestParts:
         IssuerNote.objects.create(
             team=cast.team,
             issuer="CN=Somebody",
-            issuer_sha256=issuers.digest("CN=Somebody"),
+            issuer_sha256=digest("CN=Somebody"),
             text=note,
             updated_at=NOW,
         )

@@ -11,8 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from portal.ids import digest
 from providers.models import Provider
-from stores import issuers, notices
+from stores import notices
 from stores.models import IssuerNote, Notice
 from stores.notices.delivery import CHANNELS, deliver
 from stores.notices.payload import LONGEST_CHAT
@@ -50,7 +51,7 @@ def tell(
 
 def note(cast: Cast, text: str) -> None:
     IssuerNote.objects.create(
-        team=cast.team, issuer="CN=Somebody", issuer_sha256=issuers.digest("CN=Somebody"), text=text, updated_at=NOW
+        team=cast.team, issuer="CN=Somebody", issuer_sha256=digest("CN=Somebody"), text=text, updated_at=NOW
     )  # fmt: skip
 
 
